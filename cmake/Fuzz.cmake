@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: Apache-2.0
+# fuzz_target(fuzz_x [DEPS ...]): fuzz_x.c beside the caller, its corpus in corpora/x.
+# With the fuzz preset it is a libFuzzer program; with any other it replays the corpus under ctest.
+function(fuzz_target name)
+    cmake_parse_arguments(F "" "" "DEPS" ${ARGN})
+    string(REPLACE "fuzz_" "" subject ${name})
+    add_executable(${name} ${name}.c)
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+    target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
+    target_link_libraries(${name} PRIVATE ${F_DEPS} warnings)
+    set(corpus ${CMAKE_CURRENT_SOURCE_DIR}/corpora/${subject})
+    if(SANITIZE MATCHES "fuzzer")
+        target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+        add_test(NAME fuzz.${subject} COMMAND ${name} -runs=0 ${corpus})
+    else()
+        target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.c)
+        add_test(NAME fuzz.${subject} COMMAND ${name} ${corpus})
+    endif()
+    set_tests_properties(fuzz.${subject} PROPERTIES LABELS fuzz TIMEOUT 300)
+endfunction()

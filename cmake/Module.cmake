@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+# module(NAME SOURCES a.c b.c [DEPS ...] [PRIVATE_DEPS ...]): one folder, one static library.
+# Includes are root-relative; every header of the folder must compile alone.
+function(module name)
+    cmake_parse_arguments(M "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+    add_library(${name} STATIC ${M_SOURCES})
+    target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR})
+    target_link_libraries(${name} PUBLIC ${M_DEPS} PRIVATE ${M_PRIVATE_DEPS} warnings)
+
+    file(GLOB headers RELATIVE ${CMAKE_CURRENT_SOURCE_DIR} CONFIGURE_DEPENDS *.h)
+    set(checks)
+    foreach(header IN LISTS headers)
+        file(RELATIVE_PATH path ${CMAKE_SOURCE_DIR} ${CMAKE_CURRENT_SOURCE_DIR}/${header})
+        string(MAKE_C_IDENTIFIER ${path} id)
+        set(check ${CMAKE_CURRENT_BINARY_DIR}/header_check/${id}.c)
+        if(NOT EXISTS ${check})
+            file(WRITE ${check} "#include \"${path}\"\n#include \"${path}\"\nextern int ${id};\n")
+        endif()
+        list(APPEND checks ${check})
+    endforeach()
+    if(checks AND BUILD_TESTING)
+        add_library(${name}_headers OBJECT ${checks})
+        target_link_libraries(${name}_headers PRIVATE ${M_DEPS} ${M_PRIVATE_DEPS} warnings)
+        target_include_directories(${name}_headers PRIVATE ${CMAKE_SOURCE_DIR})
+        set_target_properties(${name}_headers PROPERTIES C_CLANG_TIDY "")
+    endif()
+endfunction()
+
+# program(NAME SOURCES main.c [DEPS ...]): an installed program.
+function(program name)
+    cmake_parse_arguments(P "" "" "SOURCES;DEPS" ${ARGN})
+    add_executable(${name} ${P_SOURCES})
+    target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
+    target_link_libraries(${name} PRIVATE ${P_DEPS} warnings)
+    install(TARGETS ${name} RUNTIME)
+endfunction()

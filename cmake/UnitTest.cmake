@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+# unit_test(test_x [DEPS ...] [SOURCES ...]): one cmocka program per module, from test_x.c beside the caller.
+function(unit_test name)
+    cmake_parse_arguments(T "" "" "SOURCES;DEPS" ${ARGN})
+    string(REPLACE "${CMAKE_SOURCE_DIR}/tests/" "" folder ${CMAKE_CURRENT_SOURCE_DIR})
+    string(REPLACE "/" "." label ${folder})
+    string(REPLACE "/" "_" prefix ${folder})
+    set(target ${prefix}_${name})
+    add_executable(${target} ${name}.c ${T_SOURCES})
+    set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+    target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR})
+    target_link_libraries(${target} PRIVATE ${T_DEPS} dep_cmocka warnings)
+    add_test(NAME ${label}.${name} COMMAND ${target})
+    set_tests_properties(${label}.${name} PROPERTIES LABELS unit TIMEOUT 300)
+endfunction()
+
+if(BUILD_TESTING)
+    pkg_check_modules(cmocka REQUIRED IMPORTED_TARGET cmocka)
+    add_library(dep_cmocka INTERFACE)
+    target_link_libraries(dep_cmocka INTERFACE PkgConfig::cmocka)
+endif()

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+# The warnings that our own code is compiled with (target `warnings`); generated code does without.
+option(WARNINGS_AS_ERRORS "Stop on a compiler warning (a packager may switch it off)" ON)
+
+add_library(warnings INTERFACE)
+target_compile_options(warnings INTERFACE
+    -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes -Wmissing-prototypes
+    -Wformat=2 -Wswitch-enum -Wundef -Wvla -Wcast-qual -Wwrite-strings -Wimplicit-fallthrough
+    $<$<BOOL:${WARNINGS_AS_ERRORS}>:-Werror>)

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/log.h"
+
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+enum {
+	LINE_MAX_BYTES = 16384,
+	VALUE_MAX_BYTES = 4096
+};
+
+static _Atomic int least_level = LOG_INFO;
+static _Atomic int line_format = LOG_FORMAT_AUTO;
+
+static const char *const level_names[] = {[LOG_DEBUG] = "debug",
+	[LOG_INFO] = "info",
+	[LOG_WARNING] = "warning",
+	[LOG_ERROR] = "error"};
+
+void log_setup(enum log_level least, enum log_format format)
+{
+	if (format == LOG_FORMAT_AUTO)
+		format = isatty(STDERR_FILENO) ? LOG_FORMAT_LOGFMT : LOG_FORMAT_JSON;
+	atomic_store(&line_format, (int)format);
+	log_set_level(least);
+}
+
+void log_set_level(enum log_level least)
+{
+	atomic_store(&least_level, (int)least);
+}
+
+bool log_enabled(enum log_level level)
+{
+	return (int)level >= atomic_load_explicit(&least_level, memory_order_relaxed);
+}
+
+bool log_level_from_name(struct str name, enum log_level *ret)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(level_names); i++) {
+		if (str_eq_nocase(name, str_of(level_names[i]))) {
+			*ret = (enum log_level)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A JSON string; what is not UTF-8 is written byte by byte as if it were Latin-1. */
+static void append_quoted(struct buf *b, struct str s)
+{
+	bool utf8 = str_is_utf8(s);
+	if (s.n > VALUE_MAX_BYTES) {
+		s.n = VALUE_MAX_BYTES;
+		utf8 = str_is_utf8(s);
+	}
+	buf_append_char(b, '"');
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		if (c == '"' || c == '\\')
+			buf_printf(b, "\\%c", c);
+		else if (c == '\n')
+			buf_append(b, "\\n", 2);
+		else if (c < 0x20 || c == 0x7F || (c >= 0x80 && !utf8))
+			buf_printf(b, "\\u%04x", c);
+		else
+			buf_append_char(b, (char)c);
+	}
+	buf_append_char(b, '"');
+}
+
+static bool is_plain(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c >= 0x7F)
+			return false;
+	}
+	return s.n > 0;
+}
+
+static void append_value(struct buf *b, const struct log_field *f, bool json)
+{
+	switch (f->type) {
+	case LOG_FIELD_STR:
+		if (!json && is_plain(f->text))
+			buf_append_str(b, f->text);
+		else
+			append_quoted(b, f->text);
+		break;
+	case LOG_FIELD_I64:
+		buf_printf(b, "%lld", (long long)f->number);
+		break;
+	case LOG_FIELD_F64:
+		if (isfinite(f->real))
+			buf_printf(b, "%.6g", f->real);
+		else
+			buf_append_str(b, STR("null"));
+		break;
+	case LOG_FIELD_BOOL:
+		buf_append_str(b, f->number ? STR("true") : STR("false"));
+		break;
+	}
+}
+
+void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t n)
+{
+	bool json = atomic_load_explicit(&line_format, memory_order_relaxed) != LOG_FORMAT_LOGFMT;
+	char time[UNIX_TIME_TEXT_BYTES];
+	unix_time_format(clock_now(&clock_system), time);
+
+	_cleanup_buf_ struct buf line;
+	buf_init(&line, LINE_MAX_BYTES);
+	buf_printf(&line,
+		json ? "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"" : "%s %-7s %s", time,
+		level_names[level], event);
+	for (size_t i = 0; i < n; i++) {
+		buf_printf(&line, json ? ",\"%s\":" : " %s=", fields[i].key);
+		append_value(&line, &fields[i], json);
+	}
+	if (json)
+		buf_append_char(&line, '}');
+	buf_append_char(&line, '\n');
+	/* A log that cannot be written must not stop the service. */
+	(void)!write(STDERR_FILENO, line.p, line.n);
+}

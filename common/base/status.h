@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one error type, from the store to the command line: a google.rpc.Code and a text for a
+ * person.
+ *
+ * By value, with its text inside: it cannot leak, needs no allocation, crosses threads by copy, and
+ * the compiler rejects an ignored one. A message says what was wrong, which value, and what is
+ * expected; causes that only operators may see go to the log instead. */
+#pragma once
+
+#include "common/base/str.h"
+
+#include <stdbool.h>
+
+/* google.rpc.Code: the numbers are the wire's. */
+enum status_code {
+	STATUS_OK = 0,
+	STATUS_CANCELLED = 1,
+	STATUS_UNKNOWN = 2,
+	STATUS_INVALID_ARGUMENT = 3,
+	STATUS_DEADLINE_EXCEEDED = 4,
+	STATUS_NOT_FOUND = 5,
+	STATUS_ALREADY_EXISTS = 6,
+	STATUS_PERMISSION_DENIED = 7,
+	STATUS_RESOURCE_EXHAUSTED = 8,
+	STATUS_FAILED_PRECONDITION = 9,
+	STATUS_ABORTED = 10,
+	STATUS_OUT_OF_RANGE = 11,
+	STATUS_UNIMPLEMENTED = 12,
+	STATUS_INTERNAL = 13,
+	STATUS_UNAVAILABLE = 14,
+	STATUS_DATA_LOSS = 15,
+	STATUS_UNAUTHENTICATED = 16,
+};
+enum {
+	STATUS_CODE_COUNT = 17
+};
+
+struct [[nodiscard]] status {
+	enum status_code code;
+	char field[60];    /* INVALID_ARGUMENT: path of the field at fault ("roles[1]"), or empty */
+	char message[448]; /* UTF-8, cut at a character boundary if it was longer */
+};
+
+static inline struct status status_ok(void)
+{
+	struct status s;
+	s.code = STATUS_OK;
+	s.field[0] = s.message[0] = '\0';
+	return s;
+}
+
+static inline bool status_is_ok(const struct status *s)
+{
+	return s->code == STATUS_OK;
+}
+
+struct status status_error(enum status_code code, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* INVALID_ARGUMENT about @field (google.rpc.BadRequest.FieldViolation.field). */
+struct status status_invalid(const char *field, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* "NOT_FOUND"; a number that is no code reads "UNKNOWN". */
+const char *status_code_name(enum status_code code);
+/* False when @name is no code's name. */
+bool status_code_from_name(struct str name, enum status_code *ret);
+
+/* Passes an error on to the caller. */
+#define TRY(expr)                                                                                  \
+	do {                                                                                       \
+		struct status try_status = (expr);                                                 \
+		if (try_status.code != STATUS_OK)                                                  \
+			return try_status;                                                         \
+	} while (0)
