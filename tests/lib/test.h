@@ -5,11 +5,15 @@
 #include "common/base/status.h"
 #include "common/base/str.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* cmocka.h relies on the headers above. */
+/* clang-format off */
+#include <cmocka.h>
+/* clang-format on */
 
 #define assert_ok(expr)                                                                            \
 	do {                                                                                       \
