@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store port: what we ask of persistence, in domain types.
+ *
+ * Asynchronous: every operation takes the loop on which its callback runs, later, never inside the
+ * call, and once. Operations are started on any thread.
+ * Errors: NOT_FOUND and ALREADY_EXISTS where stated and only then; UNAVAILABLE for a store that is
+ * away, full, or whose answer about a write is unknown; DEADLINE_EXCEEDED when @deadline passed
+ * before the operation began; RESOURCE_EXHAUSTED when too many operations wait; INTERNAL for our
+ * bugs. Texts carry no path, host or SQL: causes go to the log. An acknowledged write survives kill
+ * -9 and loss of power. */
+#pragma once
+
+#include "common/base/clock.h"
+#include "common/base/status.h"
+#include "common/base/str.h"
+#include "common/event/loop.h"
+#include "service/domain/role.h"
+#include "service/domain/token.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct store;
+
+/* Who waits for an operation, and until when. */
+struct store_waiter {
+	struct loop *home;
+	struct mono_time deadline;
+	void *arg; /* of the callback */
+};
+
+typedef void(store_done_fn)(void *arg, const struct status *status);
+/* @token is NULL unless the status is OK; borrowed: take a reference to keep it. */
+typedef void(store_token_fn)(void *arg, const struct status *status, struct token *token);
+
+/* --- Tokens --- */
+
+/* A Set that may be sent again: within 24 hours the same principal and id find the first result. */
+struct store_request_id {
+	struct str principal;    /* "user:alice" */
+	struct str id;           /* empty: not repeatable */
+	uint8_t fingerprint[32]; /* of the request's content */
+	uint8_t salt[32];        /* from which the secret is derived */
+};
+
+/* What a token_insert came to when its status is OK. */
+struct store_insert_result {
+	bool replayed;       /* @request_id was known: the token is the one made then ... */
+	uint8_t salt[32];    /* ... and its secret derives from this salt */
+	struct token *token; /* borrowed */
+};
+typedef void(store_insert_fn)(
+	void *arg, const struct status *status, const struct store_insert_result *result);
+
+/* ALREADY_EXISTS  a token of this owner, kind and name is there (expired ones count)
+ * INVALID_ARGUMENT  on "request_id": the id is known with another fingerprint
+ * NOT_FOUND  the id is known, its token was deleted since */
+void store_token_insert(struct store *s, struct token *token,
+	const struct store_request_id *request_id, struct store_waiter waiter,
+	store_insert_fn *done);
+
+/* The callback gets the token that was deleted. NOT_FOUND if there is none. */
+void store_token_delete(struct store *s, enum token_kind kind, struct str owner, struct str name,
+	struct store_waiter waiter, store_token_fn *done);
+
+/* NOT_FOUND if no token has this hash. Expired ones are found. */
+void store_token_by_hash(struct store *s, const struct token_hash *hash, struct store_waiter waiter,
+	store_token_fn *done);
+void store_token_by_name(struct store *s, enum token_kind kind, struct str owner, struct str name,
+	struct store_waiter waiter, store_token_fn *done);
+
+enum store_token_state {
+	STORE_TOKEN_ANY,
+	STORE_TOKEN_ACTIVE,
+	STORE_TOKEN_EXPIRED
+};
+
+/* Which tokens, in the order of (name, owner); texts are copied. */
+struct store_token_query {
+	enum token_kind kind;
+	bool any_owner; /* else @owner's */
+	struct str owner;
+	struct str name_prefix; /* empty: any */
+	struct str name;        /* empty: any */
+	enum store_token_state state;
+	struct date today; /* what "expired" is measured against */
+	bool has_after;    /* strictly behind this place */
+	struct str after_name, after_owner;
+	size_t limit; /* at most this many */
+};
+/* @tokens is borrowed for the callback. */
+typedef void(store_tokens_fn)(
+	void *arg, const struct status *status, struct token *const *tokens, size_t n);
+void store_token_list(struct store *s, const struct store_token_query *query,
+	struct store_waiter waiter, store_tokens_fn *done);
+
+/* How many there are of each kind, from counters kept by the writes; any thread, no I/O. */
+struct store_counts {
+	int64_t user_tokens, service_tokens;
+};
+struct store_counts store_token_counts(const struct store *s);
+
+/* --- Profiles --- */
+
+struct store_profile {
+	struct str user;
+	bool email_notification, slack_notification;
+	struct str bucket, pool; /* p == NULL: not chosen */
+};
+struct store_profile_change {
+	bool set_email, set_slack, set_bucket, set_pool; /* the others stay */
+	struct store_profile to;
+};
+typedef void(store_profile_fn)(
+	void *arg, const struct status *status, const struct store_profile *profile);
+/* One that was never written reads as all false and not chosen. */
+void store_profile_get(
+	struct store *s, struct str user, struct store_waiter waiter, store_profile_fn *done);
+void store_profile_change(struct store *s, struct str user,
+	const struct store_profile_change *change, struct store_waiter waiter, store_done_fn *done);
+
+/* --- Roles --- */
+
+/* The callback borrows the set (role_set_ref to keep). */
+typedef void(store_roles_fn)(void *arg, const struct status *status, struct role_set *roles);
+void store_roles_load(struct store *s, struct store_waiter waiter, store_roles_fn *done);
+/* Inserts or replaces. */
+void store_role_put(
+	struct store *s, const struct role *role, struct store_waiter waiter, store_done_fn *done);
+void store_role_delete(
+	struct store *s, struct str name, struct store_waiter waiter, store_done_fn *done);
+
+/* --- Small things of the service itself: keys, marks --- */
+
+typedef void(store_setting_fn)(void *arg, const struct status *status, struct str value);
+/* NOT_FOUND if it was never written. */
+void store_setting_get(
+	struct store *s, struct str name, struct store_waiter waiter, store_setting_fn *done);
+/* Writes @value if there is none yet; the callback gets what is stored afterwards, ours or the
+ * first one's: replicas that start together agree. */
+void store_setting_init(struct store *s, struct str name, struct str value,
+	struct store_waiter waiter, store_setting_fn *done);
+void store_setting_put(struct store *s, struct str name, struct str value,
+	struct store_waiter waiter, store_done_fn *done);
+
+/* --- Health --- */
+
+/* A probe read and, for a store that can refuse writes while reads work (a full disk), its last
+ * known ability to write. */
+void store_check(struct store *s, struct store_waiter waiter, store_done_fn *done);
+
+/* Finishes what was begun, then calls @stopped on @home and releases the store. */
+void store_stop(struct store *s, struct loop *home, void (*stopped)(void *arg), void *arg);
