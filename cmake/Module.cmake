@@ -26,11 +26,13 @@ function(module name)
     endif()
 endfunction()
 
-# program(NAME SOURCES main.c [DEPS ...]): an installed program.
+# program(NAME SOURCES main.c [DEPS ...]): an installed program; the target `programs` builds them all.
+add_custom_target(programs)
 function(program name)
     cmake_parse_arguments(P "" "" "SOURCES;DEPS" ${ARGN})
     add_executable(${name} ${P_SOURCES})
     target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
     target_link_libraries(${name} PRIVATE ${P_DEPS} warnings)
+    add_dependencies(programs ${name})
     install(TARGETS ${name} RUNTIME)
 endfunction()

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The serialised google.protobuf.FileDescriptorSet of proto/, with imports and comments. Constant. */
+/* The serialised google.protobuf.FileDescriptorSet of proto/, with imports and comments. Constant.
+ */
 #pragma once
 
 #include <stddef.h>
