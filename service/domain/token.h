@@ -88,6 +88,11 @@ enum {
 	TOKEN_SECRET_CHARS = 5 + 43 + 6
 };
 struct secret token_secret_mint(const struct random *random);
+/* The secret that stands for 256 bits of the caller's: the same bits, the same text. */
+enum {
+	TOKEN_SECRET_BYTES = 32
+};
+struct secret token_secret_of_bytes(const uint8_t bytes[TOKEN_SECRET_BYTES]);
 /* A secret that a token may have: one of ours with the right checksum, or the 64 hexadecimal digits
  * of an existing OSMO installation. Anything else is no access token and needs no lookup. */
 bool token_secret_is_well_formed(struct str secret);

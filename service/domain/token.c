@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/domain/token.h"
+
+#include "common/base/base64.h" /* hex_decode */
+#include "common/base/xalloc.h"
+
+#include <openssl/sha.h>
+#include <string.h>
+#include <zlib.h>
+
+const char *token_kind_name(enum token_kind kind)
+{
+	return kind == TOKEN_SERVICE ? "SERVICE" : "USER";
+}
+
+/* Appends a NUL-terminated copy of @s at *@at and moves it on. */
+static struct str pack_text(char **at, struct str s)
+{
+	struct str copy = {*at, s.n};
+	if (s.n)
+		memcpy(*at, s.p, s.n);
+	(*at)[s.n] = '\0';
+	*at += s.n + 1;
+	return copy;
+}
+
+struct token *token_new(const struct token_fields *f)
+{
+	/* One block: the struct, the array of roles, then the texts. */
+	size_t texts = f->owner.n + 1 + f->name.n + 1 + f->description.n + 1;
+	for (size_t i = 0; i < f->n_roles; i++)
+		texts += f->roles[i].n + 1;
+	size_t bytes = sizeof(struct token) + f->n_roles * sizeof(struct str) + texts;
+
+	struct token *t = xmalloc(bytes);
+	struct str *roles = (struct str *)(t + 1);
+	char *at = (char *)(roles + f->n_roles);
+	t->fields = *f;
+	t->bytes = bytes;
+	atomic_init(&t->refs_, 1);
+	t->fields.owner = pack_text(&at, f->owner);
+	t->fields.name = pack_text(&at, f->name);
+	t->fields.description = pack_text(&at, f->description);
+	for (size_t i = 0; i < f->n_roles; i++)
+		roles[i] = pack_text(&at, f->roles[i]);
+	t->fields.roles = roles;
+	return t;
+}
+
+struct token *token_ref(struct token *t)
+{
+	atomic_fetch_add_explicit(&t->refs_, 1, memory_order_relaxed);
+	return t;
+}
+
+void token_unref(struct token *t)
+{
+	if (t && atomic_fetch_sub_explicit(&t->refs_, 1, memory_order_acq_rel) == 1)
+		free(t);
+}
+
+bool token_expired(const struct token *t, struct unix_time now)
+{
+	return now.us >= date_start(t->fields.expires).us;
+}
+
+static bool is_letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_alnum(char c)
+{
+	return is_letter(c) || (c >= '0' && c <= '9');
+}
+
+struct status token_name_check(struct str name)
+{
+	if (name.n > TOKEN_NAME_MAX_BYTES)
+		return status_invalid("name", "Token name must be at most %d bytes long, got %zu",
+			TOKEN_NAME_MAX_BYTES, name.n);
+	bool ok = name.n && is_letter(name.p[0]) && is_alnum(name.p[name.n - 1]);
+	for (size_t i = 0; ok && i < name.n; i++)
+		ok = is_alnum(name.p[i]) || name.p[i] == '_' || name.p[i] == '-';
+	if (!ok)
+		return status_invalid("name",
+			"Token name %.*s must match regex ^[a-zA-Z]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$",
+			STR_ARG(name));
+	return status_ok();
+}
+
+struct status token_expiry_parse(const char *field, struct str text, struct unix_time now,
+	int32_t max_lifetime_days, const char *max_lifetime_text, struct date *ret)
+{
+	struct date today = date_of(now), date;
+	if (!date_parse(text, &date))
+		return status_invalid(field,
+			"Invalid date format %.*s. Date must be in YYYY-MM-DD format (e.g. "
+			"2025-12-31)",
+			STR_ARG(text));
+	if (date.days <= today.days) {
+		char current[DATE_TEXT_BYTES];
+		date_format(today, current);
+		return status_invalid(
+			field, "Expiration date must be past the current date (%s)", current);
+	}
+	if (date.days - today.days > max_lifetime_days)
+		return status_invalid(
+			field, "Access token cannot last longer than %s", max_lifetime_text);
+	*ret = date;
+	return status_ok();
+}
+
+struct status token_description_check(struct str description)
+{
+	if (description.n > TOKEN_DESCRIPTION_MAX_BYTES)
+		return status_invalid("description",
+			"Description must be at most %d bytes long, got %zu",
+			TOKEN_DESCRIPTION_MAX_BYTES, description.n);
+	if (!str_is_utf8(description) ||
+		memchr(description.p ? description.p : "", '\0', description.n))
+		return status_invalid("description", "Description must be UTF-8 text without NUL");
+	return status_ok();
+}
+
+static const char base62[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+static const struct str prefix = {"osmo_", 5};
+enum {
+	SECRET_BYTES = 32,
+	SECRET_DIGITS = 43,
+	CHECKSUM_DIGITS = 6
+};
+
+/* The big-endian number @bytes in base 62, with leading zeros; destroys @bytes. */
+static void encode_base62(uint8_t *bytes, size_t n, char *ret, size_t digits)
+{
+	for (size_t d = digits; d-- > 0;) {
+		unsigned remainder = 0;
+		for (size_t i = 0; i < n; i++) {
+			unsigned value = remainder << 8 | bytes[i];
+			bytes[i] = (uint8_t)(value / 62);
+			remainder = value % 62;
+		}
+		ret[d] = base62[remainder];
+	}
+}
+
+static void checksum(const char *text, size_t n, char ret[CHECKSUM_DIGITS])
+{
+	uint32_t crc = (uint32_t)crc32(0, (const Bytef *)text, (uInt)n);
+	uint8_t bytes[4] = {
+		(uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8), (uint8_t)crc};
+	encode_base62(bytes, sizeof bytes, ret, CHECKSUM_DIGITS);
+}
+
+struct secret token_secret_of_bytes(const uint8_t bytes[TOKEN_SECRET_BYTES])
+{
+	char text[TOKEN_SECRET_CHARS];
+	uint8_t number[SECRET_BYTES];
+	memcpy(number, bytes, sizeof number);
+	memcpy(text, prefix.p, prefix.n);
+	encode_base62(number, sizeof number, text + prefix.n, SECRET_DIGITS);
+	checksum(text, prefix.n + SECRET_DIGITS, text + prefix.n + SECRET_DIGITS);
+	struct secret secret = secret_of((struct str){text, sizeof text});
+	secret_wipe(text, sizeof text);
+	secret_wipe(number, sizeof number);
+	return secret;
+}
+
+struct secret token_secret_mint(const struct random *random)
+{
+	uint8_t bytes[SECRET_BYTES];
+	random_bytes(random, bytes, sizeof bytes);
+	struct secret secret = token_secret_of_bytes(bytes);
+	secret_wipe(bytes, sizeof bytes);
+	return secret;
+}
+
+static bool is_ours(struct str s)
+{
+	if (s.n != TOKEN_SECRET_CHARS || !str_starts_with(s, prefix))
+		return false;
+	for (size_t i = prefix.n; i < s.n; i++)
+		if (!is_alnum(s.p[i]))
+			return false;
+	char sum[CHECKSUM_DIGITS];
+	checksum(s.p, prefix.n + SECRET_DIGITS, sum);
+	return memcmp(sum, s.p + prefix.n + SECRET_DIGITS, sizeof sum) == 0;
+}
+
+bool token_secret_is_well_formed(struct str secret)
+{
+	uint8_t bytes[32];
+	return is_ours(secret) || (secret.n == 64 && hex_decode(secret, bytes, sizeof bytes));
+}
+
+struct token_hash token_secret_hash(struct str secret)
+{
+	struct token_hash hash;
+	SHA256((const unsigned char *)secret.p, secret.n, hash.bytes);
+	return hash;
+}
+
+bool token_hash_eq(const struct token_hash *a, const struct token_hash *b)
+{
+	return secret_eq((struct str){(const char *)a->bytes, sizeof a->bytes},
+		(struct str){(const char *)b->bytes, sizeof b->bytes});
+}
