@@ -39,10 +39,13 @@ struct schema_enum {
 	const char *full_name;
 	const ProtobufCEnumDescriptor *c;
 	bool is_null_value; /* google.protobuf.NullValue */
+	const char *comment;
+	const char *const *value_comments; /* one per c->values */
 };
 
 struct schema_field {
 	const char *json_name;  /* lowerCamelCase, or what json_name says */
+	struct str json_key;    /* the same, as JSON text with a colon: "pageSize": */
 	const char *proto_name; /* as in the .proto */
 	const ProtobufCFieldDescriptor *c;
 	const struct schema_message *message;  /* of TYPE_MESSAGE, else NULL */
@@ -57,6 +60,7 @@ struct schema_message {
 	const struct schema_field *fields; /* in the order of the .proto */
 	size_t n_fields;
 	enum schema_well_known well_known;
+	bool is_map_entry;
 	const char *comment;
 };
 
@@ -79,12 +83,21 @@ struct schema_service {
 	const char *comment;
 };
 
-/* Pairs the descriptor set at @bytes (which must outlive the schema) with the generated services,
- * and with every message that they reach.
+/* What of the generated code a schema is about: services, and messages that no service names (those
+ * that travel in a google.protobuf.Any). */
+struct schema_roots {
+	const ProtobufCServiceDescriptor *const *services;
+	size_t n_services;
+	const ProtobufCMessageDescriptor *const *messages;
+	size_t n_messages;
+};
+
+/* Pairs the descriptor set at @bytes (which must outlive the schema) with the generated roots, and
+ * with every message that they reach.
  *
  * INTERNAL  the two do not fit: a build error of ours, named in the message */
-struct status schema_new(const uint8_t *bytes, size_t size,
-	const ProtobufCServiceDescriptor *const *services, size_t n_services, struct schema **ret);
+struct status schema_new(
+	const uint8_t *bytes, size_t size, const struct schema_roots *roots, struct schema **ret);
 void schema_free(struct schema *s);
 DEFINE_CLEANUP(struct schema *, schema_free);
 
