@@ -93,7 +93,7 @@ struct status socket_lock_take(const char *path, struct socket_lock **ret)
 		return status_error(STATUS_INVALID_ARGUMENT,
 			"'%s' is too long for a unix socket (107 bytes)", path);
 	_cleanup_free_ char *lock_path = xasprintf("%s.lock", path);
-	int fd;
+	int fd = -1;
 	TRY(lock_file(path, lock_path, &fd));
 	struct status s = remove_stale(path);
 	if (!status_is_ok(&s)) {
