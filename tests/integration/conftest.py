@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every integration test may ask for. The tests of a worker share one service; they stay out of
+each other's way by names of their own (`unique`). A test that stops, breaks or configures a service
+starts one with `start_service`."""
+
+import itertools
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from env import pb, program  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory):
+    """The shared token-service: .grpc and .http are its addresses, .admin_token opens everything."""
+    result = program.TokenService(tmp_path_factory.mktemp("service"))
+    yield result
+    result.stop()
+
+
+@pytest.fixture
+def start_service(tmp_path):
+    """start_service(*options, folder=tmp_path, env=None, wait=True): a token-service for this test alone.
+
+    Given the same folder again it starts on the same data."""
+    started = []
+
+    def start(*options, folder=tmp_path / "service", **keywords):
+        result = program.TokenService(folder, *options, **keywords)
+        started.append(result)
+        return result
+
+    yield start
+    for each in reversed(started):
+        each.stop()
+
+
+@pytest.fixture
+def start_gateway(tmp_path):
+    """start_gateway(service_address, *options): a token-gateway for this test alone."""
+    started = []
+    numbers = itertools.count()
+
+    def start(service_address, *options, **keywords):
+        folder = tmp_path / f"gateway{next(numbers)}"
+        result = program.TokenGateway(folder, service_address, *options, **keywords)
+        started.append(result)
+        return result
+
+    yield start
+    for each in reversed(started):
+        each.stop()
+
+
+@pytest.fixture
+def osmo(tmp_path):
+    """osmo("token", "list"): the command line of a user of this test."""
+    return program.Osmo(tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def channel(service):
+    with pb.channel(service.grpc) as result:
+        yield result
+
+
+@pytest.fixture(scope="session")
+def tokens(channel):
+    """TokenService over gRPC."""
+    return pb.Stub(channel, "osmo.token.v1.TokenService")
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def unique():
+    """unique("ci"): a resource name that no other test has."""
+    return lambda stem="t": f"{stem}-{os.getpid()}-{next(_numbers)}x"
