@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What every long-lived process of ours does first, and what it tells its supervisor.
+ *
+ * Called by main() before threads start, but for process_notify (any thread). */
+#pragma once
+
+#include "common/base/status.h"
+
+#include <stdint.h>
+
+/* No core dumps, and no other process of the same user may read our memory: secrets live there.
+ * (A debugger then needs CAP_SYS_PTRACE.) UNAVAILABLE if the kernel refuses. */
+struct status process_forbid_core_dumps(void);
+
+/* Raises the soft limit of open files to the hard one (at most 1,048,576: some container runtimes
+ * say a billion, and libraries size tables by it); the limit in force afterwards. */
+uint64_t process_raise_open_files(void);
+
+/* A write to a closed connection is an error code, not the end. */
+void process_ignore_sigpipe(void);
+
+/* Tells systemd, over the datagram socket that $NOTIFY_SOCKET names (sd_notify(3)); silent and
+ * harmless where there is none, and where the supervisor is gone. */
+void process_notify_ready(void);
+void process_notify_reloading(void);
+void process_notify_stopping(void);
+/* Any assignments, one a line: "STATUS=draining 3 calls". */
+void process_notify(const char *state);
+
+/* Overwrites a command-line argument (what ps shows) in place, with NULs. Best effort: it was
+ * readable until now. */
+void process_wipe_argument(char *arg);
