@@ -70,13 +70,20 @@ static bool claim(struct call *call)
 	return !atomic_exchange_explicit(&call->finished_, true, memory_order_acq_rel);
 }
 
+static void tell_finished(struct call *call)
+{
+	if (call->observe)
+		call->observe(call);
+	call->ops->finished(call);
+}
+
 bool call_finish(struct call *call, ProtobufCMessage *reply)
 {
 	if (!claim(call))
 		return false;
 	call->status = status_ok();
 	call->reply = reply;
-	call->ops->finished(call);
+	tell_finished(call);
 	return true;
 }
 
@@ -85,7 +92,7 @@ bool call_fail(struct call *call, struct status status)
 	if (!claim(call))
 		return false;
 	call->status = status;
-	call->ops->finished(call);
+	tell_finished(call);
 	return true;
 }
 

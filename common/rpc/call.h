@@ -102,6 +102,8 @@ struct call {
 	/* Set on the way. */
 	char request_id[CALL_REQUEST_ID_BYTES]; /* by the first interceptor; "" before */
 	void *context;                          /* of the handler that the call was handed to */
+	/* Told of the end, before ops->finished, with status and reply in place; NULL: nobody. */
+	void (*observe)(struct call *call);
 
 	/* The answer, by call_finish. */
 	struct status status;
