@@ -100,25 +100,30 @@ static struct status check_set(const struct token_app *app, const struct token_s
 	return check_request_id(r->request_id);
 }
 
-static void hash_text(SHA256_CTX *sha, struct str s)
+enum {
+	HASHED_TEXT_MAX_BYTES = 64 * 1024
+};
+
+/* A length before each text, so that no two lists of texts read the same. */
+static void add_text(struct buf *b, struct str s)
 {
 	uint64_t n = s.n;
-	SHA256_Update(sha, &n, sizeof n);
-	SHA256_Update(sha, s.p, s.n);
+	buf_append(b, &n, sizeof n);
+	buf_append_str(b, s);
 }
 
 /* What must be the same when a request is sent again: all of its content, as it was sent. */
 static void fingerprint(const struct token_set_request *r, uint8_t ret[32])
 {
-	SHA256_CTX sha;
-	SHA256_Init(&sha);
-	hash_text(&sha, str_of(token_kind_name(r->kind)));
-	hash_text(&sha, r->name);
-	hash_text(&sha, r->description);
-	hash_text(&sha, r->expire_date);
+	_cleanup_buf_ struct buf content;
+	buf_init(&content, HASHED_TEXT_MAX_BYTES);
+	add_text(&content, str_of(token_kind_name(r->kind)));
+	add_text(&content, r->name);
+	add_text(&content, r->description);
+	add_text(&content, r->expire_date);
 	for (size_t i = 0; i < r->n_roles; i++)
-		hash_text(&sha, r->roles[i]);
-	SHA256_Final(ret, &sha);
+		add_text(&content, r->roles[i]);
+	SHA256((const unsigned char *)content.p, content.n, ret);
 }
 
 struct set_work {
@@ -247,11 +252,11 @@ enum {
 static void page_token_head(const struct token_list_request *r, char ret[PAGE_TOKEN_HEAD])
 {
 	uint8_t hash[SHA256_DIGEST_LENGTH];
-	SHA256_CTX sha;
-	SHA256_Init(&sha);
-	hash_text(&sha, str_of(token_kind_name(r->kind)));
-	hash_text(&sha, r->filter);
-	SHA256_Final(hash, &sha);
+	_cleanup_buf_ struct buf content;
+	buf_init(&content, HASHED_TEXT_MAX_BYTES);
+	add_text(&content, str_of(token_kind_name(r->kind)));
+	add_text(&content, r->filter);
+	SHA256((const unsigned char *)content.p, content.n, hash);
 	ret[0] = PAGE_TOKEN_VERSION;
 	memcpy(ret + 1, hash, PAGE_TOKEN_HEAD - 1);
 }
