@@ -5,6 +5,9 @@
 
 #include "google/rpc/error_details.pb-c.h"
 #include "google/rpc/status.pb-c.h"
+#include "grpc/health/v1/health.pb-c.h"
+#include "grpc/reflection/v1/reflection.pb-c.h"
+#include "grpc/reflection/v1alpha/reflection.pb-c.h"
 #include "osmo/compat/v1/compat_service.pb-c.h"
 #include "osmo/token/v1/auth_service.pb-c.h"
 #include "osmo/token/v1/profile_service.pb-c.h"
@@ -17,6 +20,10 @@ static const ProtobufCServiceDescriptor *const services[] = {
 	&osmo__token__v1__profile_service__descriptor,
 	&osmo__token__v1__role_service__descriptor,
 	&osmo__compat__v1__compat_service__descriptor,
+	/* Answered by the gRPC server itself (common/rpc/rpc_server.h). */
+	&grpc__health__v1__health__descriptor,
+	&grpc__reflection__v1__server_reflection__descriptor,
+	&grpc__reflection__v1alpha__server_reflection__descriptor,
 };
 
 /* The body of an error, and what may travel in its details. */

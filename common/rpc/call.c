@@ -41,6 +41,11 @@ bool call_metadata_key_of(struct str name, enum call_metadata_key *ret)
 	return false;
 }
 
+bool call_metadata_is_identity(enum call_metadata_key key)
+{
+	return key == CALL_OSMO_USER || key == CALL_OSMO_ROLES || key == CALL_FORWARDED_FOR;
+}
+
 const char *call_reply_header_name(enum call_reply_header header)
 {
 	return reply_header_names[header];
@@ -101,9 +106,20 @@ bool call_is_finished(const struct call *call)
 	return atomic_load_explicit(&call->finished_, memory_order_acquire);
 }
 
+/* Both sides write theirs before they read the other's, so at least one of them sees both. */
 void call_cancel(struct call *call)
 {
-	atomic_store_explicit(&call->cancelled_, true, memory_order_release);
+	atomic_store(&call->cancelled_, true);
+	call_cancel_fn *fn = atomic_load(&call->on_cancel_);
+	if (fn)
+		fn(call);
+}
+
+void call_on_cancel(struct call *call, call_cancel_fn *fn)
+{
+	atomic_store(&call->on_cancel_, fn);
+	if (atomic_load(&call->cancelled_))
+		fn(call);
 }
 
 bool call_is_cancelled(const struct call *call)

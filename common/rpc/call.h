@@ -58,6 +58,18 @@ const char *call_metadata_name(enum call_metadata_key key);
 /* False when @name is not on the allow-list. */
 bool call_metadata_key_of(struct str name, enum call_metadata_key *ret);
 
+struct call_peer;
+
+/* Who may name an identity other than the peer's own. A transport asks for each key for which
+ * call_metadata_is_identity holds, and drops the value when the answer is no, before anything reads
+ * it. */
+struct call_trust {
+	bool (*keeps)(const struct call_trust *self, const struct call_peer *peer,
+		enum call_metadata_key key);
+};
+/* x-osmo-user, x-osmo-roles, x-forwarded-for */
+bool call_metadata_is_identity(enum call_metadata_key key);
+
 struct call_peer {
 	struct str text;                 /* "127.0.0.1:40000", "unix" */
 	struct sockaddr_storage address; /* ss_family AF_UNIX for a unix socket */
@@ -84,6 +96,8 @@ struct call_ops {
 	/* Nobody holds the call any more; any thread, once. */
 	void (*release)(struct call *call);
 };
+
+typedef void(call_cancel_fn)(struct call *call);
 
 struct call {
 	/* Set by the transport before the start. */
@@ -116,6 +130,7 @@ struct call {
 	atomic_uint refs_;
 	atomic_bool finished_;
 	atomic_bool cancelled_;
+	_Atomic(call_cancel_fn *) on_cancel_;
 	struct loop_task task_;
 	void (*on_loop_)(struct call *call);
 };
@@ -133,9 +148,14 @@ bool call_finish(struct call *call, ProtobufCMessage *reply);
 bool call_fail(struct call *call, struct status status);
 bool call_is_finished(const struct call *call);
 
-/* The transport says: the peer is gone. Whoever still works on the call may stop. */
+/* The transport says: the peer is gone. Whoever still works on the call may stop. The caller holds
+ * a reference. */
 void call_cancel(struct call *call);
 bool call_is_cancelled(const struct call *call);
+/* For a handler with something to stop: @fn runs when the call is cancelled, on the thread that
+ * cancels it, or at once if it was cancelled before. It may run twice when the two happen at the
+ * same time, and after the call was finished. */
+void call_on_cancel(struct call *call, call_cancel_fn *fn);
 
 /* Runs @run on the call's home loop, later; holds a reference until it returned. */
 void call_to_loop(struct call *call, void (*run)(struct call *call));
