@@ -89,6 +89,8 @@ static struct status context_new(const struct tls_server *t, SSL_CTX **ret)
 	SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION);
 	SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
 				       SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+	/* lengths frame HTTP messages, so a close_notify that is missing cuts nothing short */
+	SSL_CTX_set_options(c, SSL_OP_IGNORE_UNEXPECTED_EOF);
 	/* an idle connection gives its 34 KB of buffers back */
 	SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS);
 	/* with client certificates a resumed session is refused without a context of its own */

@@ -1,0 +1,1077 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/http_server.h"
+
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+#include "common/base/list.h"
+#include "common/base/xalloc.h"
+#include "common/event/loop.h"
+#include "common/net/address.h"
+#include "common/net/tls.h"
+#include "gateway/http_gzip.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+#include <netinet/in.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	/* What a client may send ahead of its turn; further bytes wait in the kernel. */
+	MAX_INPUT_BYTES = 64 * 1024,
+	MAX_REPLY_HEAD_BYTES = 64 * 1024,
+	MAX_ERROR_BODY_BYTES = 16 * 1024,
+	GZIP_FROM_BYTES = 1024 + 1, /* smaller replies are one packet either way */
+	POOLED_EXCHANGES = 64,
+	/* Connections past the cap that are told 503 rather than dropped. */
+	REFUSED_AT_A_TIME = 64,
+	ACCEPT_RETRY_MS = 100,
+	TICK_MIN_MS = 5,
+	TICK_MAX_MS = 500,
+};
+
+/* What a connection waits for, and so which deadline it has. Each wait is a list of the server;
+ * a connection joins at its tail, and all of a list have the same timeout, so the head is the next
+ * to expire and no connection needs a timer of its own. */
+enum wait {
+	WAIT_NONE, /* the handler works */
+	WAIT_HEAD,
+	WAIT_BODY,
+	WAIT_IDLE,
+	WAIT_WRITE,
+	WAIT_LINGER, /* all was said; reading on so that the client sees it before the close */
+	WAIT_GONE,   /* its input ended while the handler works */
+	WAIT_COUNT
+};
+
+/* Moves, by conn_settle: NONE -> (WRITE ->) IDLE -> HEAD (-> BODY) -> NONE; any -> WRITE -> LINGER.
+ */
+struct conn {
+	struct list node;  /* of the wait */
+	struct list ready; /* of the server: requests wait in the input */
+	struct mono_time since;
+	struct http_server *server;
+	struct bufferevent *bev; /* NULL: closed; what is left waits for its exchange */
+	struct http_exchange *x; /* being received, or at the handler */
+	enum wait wait;
+	bool in_flight;  /* x is at the handler */
+	bool processing; /* conn_process is on the stack */
+	bool closing;    /* no further request */
+	bool lingering;
+	bool eof;
+	bool shaking; /* the TLS handshake goes on */
+	bool fresh;   /* no request yet */
+	SSL *ssl;     /* of bev, or NULL */
+	char *peer_text;
+	char *identity;
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} peer;
+};
+
+struct http_exchange {
+	struct list node; /* the pool, or the cancellations to tell */
+	struct http_server *server;
+	struct conn *conn;
+	struct http_parser parser;
+	struct http_request request;
+	struct buf inflated;
+	void (*on_cancel)(void *arg);
+	void *cancel_arg;
+	bool cancelled;
+};
+
+struct server_listener {
+	struct list node;
+	struct http_server *server;
+	struct evconnlistener *listener;
+	struct tls_server *tls;
+};
+
+struct http_server {
+	struct loop *loop;
+	struct http_server_options options;
+	struct http_handler handler;
+	const struct clock *clock;
+	struct list listeners;
+	struct list waits[WAIT_COUNT];
+	int64_t timeout_us[WAIT_COUNT];
+	size_t n_connections, n_in_flight;
+	struct list pool; /* exchanges for the next requests */
+	size_t n_pooled;
+	struct list ready; /* connections to be processed by on_later */
+	struct list
+		graveyard; /* closed ones, freed by on_later: callbacks may still be on the stack */
+	struct list cancels; /* exchanges whose on_cancel came after the cancellation */
+	struct event *later, *tick, *accept_again;
+	bool ticking;
+	struct buf head, compressed; /* of the reply at hand */
+	struct http_gzip *gzip;
+	int64_t date_s;
+	char date[40];
+	bool draining, stopped;
+	struct mono_time grace_end;
+	void (*on_stopped)(void *arg);
+	void *stopped_arg;
+	struct http_server_stats stats;
+};
+
+static void conn_process(struct conn *c);
+static void conn_settle(struct conn *c);
+
+static void count(http_counter *c, int64_t by)
+{
+	/* one writer: no need to lock the bus */
+	uint64_t old = atomic_load_explicit(c, memory_order_relaxed);
+	atomic_store_explicit(c, old + (uint64_t)by, memory_order_relaxed);
+}
+
+static void run_later(struct http_server *s)
+{
+	event_active(s->later, 0, 0);
+}
+
+/* --- exchanges --- */
+
+static struct http_exchange *exchange_new(struct conn *c)
+{
+	struct http_server *s = c->server;
+	struct list *node = list_pop(&s->pool);
+	struct http_exchange *x;
+	if (node) {
+		x = container_of(node, struct http_exchange, node);
+		s->n_pooled--;
+	} else {
+		x = xnew(struct http_exchange);
+		list_init(&x->node);
+		x->server = s;
+		http_parser_init(&x->parser, &s->options.limits);
+		buf_init(&x->inflated, s->options.limits.max_body_bytes);
+	}
+	x->conn = c;
+	c->x = x;
+	return x;
+}
+
+static void exchange_free(struct http_exchange *x)
+{
+	http_parser_done(&x->parser);
+	buf_done(&x->inflated);
+	free(x);
+}
+
+static void exchange_recycle(struct http_exchange *x)
+{
+	struct http_server *s = x->server;
+	list_remove(&x->node);
+	if (s->n_pooled >= POOLED_EXCHANGES) {
+		exchange_free(x);
+		return;
+	}
+	http_parser_reset(&x->parser);
+	buf_done(&x->inflated);
+	x->conn = NULL;
+	x->on_cancel = NULL;
+	x->cancelled = false;
+	list_add_head(&s->pool, &x->node);
+	s->n_pooled++;
+}
+
+const struct http_request *http_exchange_request(const struct http_exchange *x)
+{
+	return &x->request;
+}
+
+const struct sockaddr *http_exchange_peer(const struct http_exchange *x)
+{
+	return &x->conn->peer.sa;
+}
+
+static const char *conn_peer_text(struct conn *c)
+{
+	if (!c->peer_text) {
+		struct address a;
+		char text[ADDRESS_TEXT_BYTES] = "unix";
+		if (c->peer.sa.sa_family != AF_UNIX &&
+			address_from_sockaddr(&c->peer.sa, sizeof c->peer, &a))
+			address_format(&a, text);
+		c->peer_text = xstrdup(text);
+	}
+	return c->peer_text;
+}
+
+const char *http_exchange_peer_text(const struct http_exchange *x)
+{
+	return conn_peer_text(x->conn);
+}
+
+const char *http_exchange_tls_identity(const struct http_exchange *x)
+{
+	return x->conn->identity;
+}
+
+bool http_exchange_is_tls(const struct http_exchange *x)
+{
+	return x->conn->ssl != NULL;
+}
+
+struct loop *http_exchange_loop(const struct http_exchange *x)
+{
+	return x->server->loop;
+}
+
+bool http_exchange_is_cancelled(const struct http_exchange *x)
+{
+	return x->cancelled;
+}
+
+void http_exchange_on_cancel(struct http_exchange *x, void (*fn)(void *arg), void *arg)
+{
+	x->on_cancel = fn;
+	x->cancel_arg = arg;
+	list_remove(&x->node);
+	if (fn && x->cancelled) {
+		list_add_tail(&x->server->cancels, &x->node);
+		run_later(x->server);
+	}
+}
+
+/* The callback may answer, and so free, @x. */
+static void exchange_tell_cancel(struct http_exchange *x)
+{
+	void (*fn)(void *arg) = x->on_cancel;
+	x->on_cancel = NULL;
+	if (fn)
+		fn(x->cancel_arg);
+}
+
+/* --- connections: life --- */
+
+static void conn_wait(struct conn *c, enum wait wait)
+{
+	struct http_server *s = c->server;
+	if (c->wait == wait)
+		return;
+	c->wait = wait;
+	list_remove(&c->node);
+	list_add_tail(&s->waits[wait], &c->node);
+	if (wait != WAIT_NONE)
+		c->since = clock_mono(s->clock);
+}
+
+static void conn_bury(struct conn *c)
+{
+	list_add_tail(&c->server->graveyard, &c->node);
+	run_later(c->server);
+}
+
+static void conn_close(struct conn *c)
+{
+	struct http_server *s = c->server;
+	if (!c->bev)
+		return;
+	bufferevent_free(c->bev);
+	c->bev = NULL;
+	list_remove(&c->node);
+	list_remove(&c->ready);
+	s->n_connections--;
+	count(&s->stats.connections, -1);
+	struct http_exchange *x = c->x;
+	if (c->in_flight) { /* the exchange keeps what it needs of us until it is answered */
+		x->cancelled = true;
+		count(&s->stats.cancelled, 1);
+		exchange_tell_cancel(x);
+		return;
+	}
+	if (x)
+		exchange_recycle(x);
+	c->x = NULL;
+	conn_bury(c);
+}
+
+static void conn_free(struct conn *c)
+{
+	free(c->peer_text);
+	free(c->identity);
+	free(c);
+}
+
+/* Says that nothing more comes, and gives the client time to read it: a close with bytes unread
+ * would be a reset, which can destroy the reply before the client sees it (RFC 9112, 9.6). */
+static void conn_linger(struct conn *c)
+{
+	c->lingering = true;
+	if (c->ssl) {
+		SSL_shutdown(c->ssl);
+		ERR_clear_error();
+	}
+	shutdown(bufferevent_getfd(c->bev), SHUT_WR);
+	struct evbuffer *in = bufferevent_get_input(c->bev);
+	evbuffer_drain(in, evbuffer_get_length(in));
+}
+
+/* Puts the connection where it belongs once the event at hand is dealt with. */
+static void conn_settle(struct conn *c)
+{
+	if (!c->bev || c->processing)
+		return;
+	bool sending = evbuffer_get_length(bufferevent_get_output(c->bev)) > 0;
+	if (!sending && c->closing && !c->lingering)
+		conn_linger(c);
+	if (c->lingering && c->eof)
+		conn_close(c);
+	else if (c->lingering)
+		conn_wait(c, WAIT_LINGER);
+	else if (sending)
+		conn_wait(c, WAIT_WRITE);
+	else if (c->in_flight)
+		conn_wait(c, c->eof ? WAIT_GONE : WAIT_NONE);
+	else if (c->eof && list_empty(&c->ready))
+		conn_close(c);
+	else if (c->x)
+		conn_wait(c, http_parser_in_body(&c->x->parser) ? WAIT_BODY : WAIT_HEAD);
+	else
+		conn_wait(c, c->fresh && !c->server->draining ? WAIT_HEAD : WAIT_IDLE);
+}
+
+/* --- sending --- */
+
+static const struct {
+	int status;
+	const char *reason;
+} reasons[] = {{200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"},
+	{304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"},
+	{404, "Not Found"}, {405, "Method Not Allowed"}, {408, "Request Timeout"},
+	{409, "Conflict"}, {413, "Content Too Large"}, {414, "URI Too Long"},
+	{415, "Unsupported Media Type"}, {417, "Expectation Failed"}, {429, "Too Many Requests"},
+	{431, "Request Header Fields Too Large"}, {499, "Client Closed Request"},
+	{500, "Internal Server Error"}, {501, "Not Implemented"}, {502, "Bad Gateway"},
+	{503, "Service Unavailable"}, {504, "Gateway Timeout"},
+	{505, "HTTP Version Not Supported"}};
+
+static const char *reason_of(int status)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
+		if (reasons[i].status == status)
+			return reasons[i].reason;
+	return "";
+}
+
+static void append_number(struct buf *b, uint64_t n)
+{
+	char digits[20];
+	size_t at = sizeof digits;
+	do {
+		digits[--at] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n);
+	buf_append(b, digits + at, sizeof digits - at);
+}
+
+/* A control byte in a header would let its value write headers, or a reply, of its own. */
+static void append_sane(struct buf *b, struct str s)
+{
+	char *to = buf_reserve(b, s.n);
+	if (!to)
+		return;
+	for (size_t i = 0; i < s.n; i++)
+		to[i] = (unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7F ? ' ' : s.p[i];
+	b->n += s.n;
+}
+
+static void append_header(struct buf *b, struct str name, struct str value)
+{
+	append_sane(b, name);
+	buf_append_str(b, STR(": "));
+	append_sane(b, value);
+	buf_append_str(b, STR("\r\n"));
+}
+
+/* IMF-fixdate (RFC 9110, 5.6.7), written once per second; the names are not the locale's. */
+static struct str date_header(struct http_server *s)
+{
+	static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+	static const char months[][4] = {
+		"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+	int64_t now_s = unix_time_s(clock_now(s->clock));
+	if (now_s != s->date_s) {
+		struct tm tm;
+		time_t t = (time_t)now_s;
+		gmtime_r(&t, &tm);
+		snprintf(s->date, sizeof s->date, "%s, %02d %s %04d %02d:%02d:%02d GMT",
+			days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
+			(tm.tm_year + 1900) % 10000, tm.tm_hour, tm.tm_min, tm.tm_sec);
+		s->date_s = now_s;
+	}
+	return (struct str){s->date, 29};
+}
+
+/* Sends at once what the kernel takes, and leaves the rest to the bufferevent. A reply that goes
+ * out whole, as nearly all do, so costs one system call and no change of the epoll set. */
+static void conn_send(struct conn *c, struct str head, struct str body)
+{
+	struct http_server *s = c->server;
+	struct evbuffer *out = bufferevent_get_output(c->bev);
+	count(&s->stats.bytes_out, (int64_t)(head.n + body.n));
+	bool more_to_come = c->processing && evbuffer_get_length(bufferevent_get_input(c->bev)) > 0;
+	if (!c->ssl && !more_to_come && evbuffer_get_length(out) == 0) {
+		struct iovec iov[2] = {
+			{(void *)(uintptr_t)head.p, head.n}, {(void *)(uintptr_t)body.p, body.n}};
+		const struct msghdr message = {.msg_iov = iov, .msg_iovlen = body.n ? 2 : 1};
+		ssize_t sent = sendmsg(bufferevent_getfd(c->bev), &message, MSG_NOSIGNAL);
+		if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+			conn_close(c);
+			return;
+		}
+		size_t n = sent > 0 ? (size_t)sent : 0;
+		size_t of_head = n < head.n ? n : head.n;
+		head = str_sub(head, of_head, head.n);
+		body = str_sub(body, n - of_head, body.n);
+	}
+	if (head.n)
+		evbuffer_add(out, head.p, head.n);
+	if (body.n)
+		evbuffer_add(out, body.p, body.n);
+}
+
+/* The body to send: compressed where that is allowed, wished for and worth it. */
+static struct str choose_body(
+	struct http_server *s, const struct http_request *q, const struct http_reply *r, bool *ret)
+{
+	*ret = false;
+	if (!s->options.gzip || r->secret || r->body.n < GZIP_FROM_BYTES ||
+		!http_gzip_is_accepted(q))
+		return r->body;
+	buf_init(&s->compressed, r->body.n);
+	if (!http_gzip_deflate(s->gzip, r->body, &s->compressed))
+		return r->body;
+	*ret = true;
+	return buf_str(&s->compressed);
+}
+
+static void write_head(struct http_server *s, const struct http_reply *r, size_t body_bytes,
+	bool compressed, bool close)
+{
+	struct buf *b = &s->head;
+	buf_reset(b);
+	buf_append_str(b, STR("HTTP/1.1 "));
+	append_number(b, (uint64_t)r->status);
+	buf_append_char(b, ' ');
+	buf_append_str(b, str_of(reason_of(r->status)));
+	buf_append_str(b, STR("\r\nDate: "));
+	buf_append_str(b, date_header(s));
+	buf_append_str(b, STR("\r\n"));
+	if (r->content_type.n)
+		append_header(b, STR("Content-Type"), r->content_type);
+	if (r->status != 204 && r->status != 304) {
+		buf_append_str(b, STR("Content-Length: "));
+		append_number(b, body_bytes);
+		buf_append_str(b, STR("\r\n"));
+	}
+	if (s->options.gzip && !r->secret && r->body.n >= GZIP_FROM_BYTES)
+		buf_append_str(b, STR("Vary: Accept-Encoding\r\n"));
+	if (compressed)
+		buf_append_str(b, STR("Content-Encoding: gzip\r\n"));
+	if (r->secret)
+		buf_append_str(b, STR("Cache-Control: no-store\r\n"));
+	if (close)
+		buf_append_str(b, STR("Connection: close\r\n"));
+	for (size_t i = 0; i < r->n_headers; i++)
+		append_header(b, r->headers[i].name, r->headers[i].value);
+	buf_append_str(b, STR("\r\n"));
+}
+
+static void conn_write_reply(
+	struct conn *c, const struct http_request *q, const struct http_reply *r)
+{
+	struct http_server *s = c->server;
+	assert(r->status >= 200 && r->status <= 599);
+	count(&s->stats.replies_by_class[r->status / 100], 1);
+	if (!c->bev)
+		return;
+	if (r->close || s->draining || !q->keep_alive)
+		c->closing = true;
+	bool compressed;
+	struct str body = choose_body(s, q, r, &compressed);
+	write_head(s, r, body.n, compressed, c->closing);
+	if (buf_overflown(&s->head)) { /* half a head must not go out */
+		const struct http_reply instead = {.status = 500};
+		c->closing = true;
+		body.n = 0;
+		write_head(s, &instead, 0, false, true);
+	}
+	if (str_eq(q->method, STR("HEAD")) || r->status == 204 || r->status == 304)
+		body.n = 0;
+	conn_send(c, buf_str(&s->head), body);
+	if (compressed)
+		buf_done(&s->compressed);
+}
+
+void http_exchange_reply(struct http_exchange *x, const struct http_reply *r)
+{
+	struct http_server *s = x->server;
+	struct conn *c = x->conn;
+	s->n_in_flight--;
+	count(&s->stats.in_flight, -1);
+	c->x = NULL;
+	c->in_flight = false;
+	conn_write_reply(c, &x->request, r);
+	bool was_cancelled = x->cancelled;
+	exchange_recycle(x);
+	if (was_cancelled) {
+		conn_bury(c);
+		return;
+	}
+	if (!c->bev || c->processing)
+		return;
+	if (!c->closing && evbuffer_get_length(bufferevent_get_input(c->bev)) > 0) {
+		/* not from here: the handler would run inside its own reply */
+		list_remove(&c->ready);
+		list_add_tail(&s->ready, &c->ready);
+		run_later(s);
+	}
+	conn_settle(c);
+}
+
+/* --- errors --- */
+
+static enum status_code code_of(int http_status)
+{
+	switch (http_status) {
+	case 408:
+		return STATUS_DEADLINE_EXCEEDED;
+	case 503:
+		return STATUS_UNAVAILABLE;
+	default:
+		return STATUS_INVALID_ARGUMENT;
+	}
+}
+
+static void render_default(const struct http_error *e, struct buf *body)
+{
+	buf_printf(body, "{\"code\":%d,\"message\":\"%s\",\"details\":[]}", code_of(e->status),
+		e->message);
+}
+
+/* Answers a request that is wrong; nothing behind it can be understood, so it is the last. */
+static void conn_fail(struct conn *c, enum http_error_kind kind)
+{
+	struct http_server *s = c->server;
+	const struct http_request *q = c->x ? http_parser_request(&c->x->parser)
+					    : &(const struct http_request){.n_headers = 0};
+	const struct http_error e = {.kind = kind,
+		.status = http_error_status(kind),
+		.message = http_error_message(kind),
+		.method = q->method,
+		.path = q->path,
+		.peer_text = conn_peer_text(c)};
+	struct http_reply r = {
+		.status = e.status, .content_type = STR("application/json"), .close = true};
+	const struct http_header retry[] = {{STR("Retry-After"), STR("1")}};
+	const struct http_header gzip[] = {{STR("Accept-Encoding"), STR("gzip")}};
+	if (kind == HTTP_ERROR_OVERLOAD)
+		r.headers = retry, r.n_headers = ARRAY_SIZE(retry);
+	if (kind == HTTP_ERROR_CONTENT_ENCODING)
+		r.headers = gzip, r.n_headers = ARRAY_SIZE(gzip);
+	_cleanup_buf_ struct buf body;
+	buf_init(&body, MAX_ERROR_BODY_BYTES);
+	if (s->handler.render_error)
+		s->handler.render_error(s->handler.self, &e, &body, &r);
+	else
+		render_default(&e, &body);
+	if (!r.body.p)
+		r.body = buf_str(&body);
+	count(&s->stats.errors[kind], 1);
+	c->closing = true;
+	conn_write_reply(c, q, &r);
+	if (c->x) { /* conn_close may have taken it */
+		exchange_recycle(c->x);
+		c->x = NULL;
+	}
+	conn_settle(c);
+}
+
+/* --- receiving --- */
+
+/* RFC 9110, 8.4: gzip is undone here; any other coding is refused rather than passed on unread. */
+static enum http_error_kind decode_body(struct http_exchange *x)
+{
+	struct http_request *q = &x->request;
+	if (str_empty(q->body))
+		return HTTP_ERROR_NONE;
+	bool gzip = false;
+	for (size_t i = 0; i < q->n_headers; i++) {
+		if (!str_eq(q->headers[i].name, STR("content-encoding")))
+			continue;
+		struct str coding = q->headers[i].value;
+		if (str_eq_nocase(coding, STR("identity")))
+			continue;
+		bool known =
+			str_eq_nocase(coding, STR("gzip")) || str_eq_nocase(coding, STR("x-gzip"));
+		if (!known || gzip)
+			return HTTP_ERROR_CONTENT_ENCODING;
+		gzip = true;
+	}
+	if (!gzip)
+		return HTTP_ERROR_NONE;
+	enum http_error_kind error = http_gzip_inflate(x->server->gzip, q->body, &x->inflated);
+	q->body = buf_str(&x->inflated);
+	return error;
+}
+
+static void conn_dispatch(struct conn *c)
+{
+	struct http_server *s = c->server;
+	struct http_exchange *x = c->x;
+	x->request = *http_parser_request(&x->parser);
+	enum http_error_kind error = decode_body(x);
+	if (error) {
+		conn_fail(c, error);
+		return;
+	}
+	c->fresh = false;
+	c->in_flight = true;
+	s->n_in_flight++;
+	count(&s->stats.in_flight, 1);
+	count(&s->stats.requests, 1);
+	conn_wait(c, WAIT_NONE);
+	s->handler.handle(s->handler.self, x);
+}
+
+/* Feeds the parser with what is contiguous at the front of the input. */
+static void conn_take(struct conn *c, struct evbuffer *in)
+{
+	struct http_server *s = c->server;
+	struct http_exchange *x = c->x ? c->x : exchange_new(c);
+	size_t n = evbuffer_get_contiguous_space(in), taken;
+	const char *bytes = (const char *)evbuffer_pullup(in, (ev_ssize_t)n);
+	enum http_parse_result result = http_parser_feed(&x->parser, bytes, n, &taken);
+	evbuffer_drain(in, taken);
+	count(&s->stats.bytes_in, (int64_t)taken);
+	switch (result) {
+	case HTTP_PARSE_MORE:
+		break;
+	case HTTP_PARSE_HEAD:
+		if (http_parser_request(&x->parser)->expects_continue &&
+			evbuffer_get_length(in) == 0)
+			conn_send(c, STR("HTTP/1.1 100 Continue\r\n\r\n"), STR(""));
+		break;
+	case HTTP_PARSE_DONE:
+		conn_dispatch(c);
+		break;
+	case HTTP_PARSE_ERROR:
+		conn_fail(c, http_parser_error(&x->parser));
+		break;
+	}
+}
+
+static bool may_take(const struct conn *c)
+{
+	return c->bev && !c->in_flight && !c->closing &&
+	       evbuffer_get_length(bufferevent_get_output(c->bev)) <=
+		       c->server->options.max_output_bytes;
+}
+
+/* Handles the requests that are in the input, until one is at the handler. */
+static void conn_process(struct conn *c)
+{
+	struct evbuffer *in = bufferevent_get_input(c->bev);
+	c->processing = true;
+	while (may_take(c) && evbuffer_get_length(in) > 0)
+		conn_take(c, in);
+	c->processing = false;
+	conn_settle(c);
+}
+
+static void on_read(struct bufferevent *bev, void *arg)
+{
+	struct conn *c = arg;
+	if (c->lingering) {
+		struct evbuffer *in = bufferevent_get_input(bev);
+		evbuffer_drain(in, evbuffer_get_length(in));
+	} else if (c->wait != WAIT_WRITE && !c->in_flight) {
+		/* while replies are unsent no further request is begun, so that they end some day
+		 */
+		conn_process(c);
+	}
+}
+
+static void on_written(struct bufferevent *bev, void *arg)
+{
+	(void)bev;
+	struct conn *c = arg;
+	if (c->closing || c->in_flight)
+		conn_settle(c);
+	else
+		conn_process(c);
+}
+
+static void on_event(struct bufferevent *bev, short what, void *arg)
+{
+	(void)bev;
+	struct conn *c = arg;
+	if (what & BEV_EVENT_CONNECTED) {
+		char identity[TLS_IDENTITY_BYTES];
+		c->shaking = false;
+		if (tls_client_identity(c->ssl, identity))
+			c->identity = xstrdup(identity);
+		return;
+	}
+	if (c->shaking)
+		count(&c->server->stats.handshake_errors, 1);
+	if (what & BEV_EVENT_EOF && !c->shaking) {
+		c->eof = true;
+		if (c->closing || c->in_flight || c->wait == WAIT_WRITE)
+			conn_settle(c);
+		else
+			conn_process(c);
+		return;
+	}
+	conn_close(c);
+}
+
+/* --- deadlines --- */
+
+static void conn_expire(struct conn *c)
+{
+	switch (c->wait) {
+	case WAIT_HEAD:
+	case WAIT_BODY:
+		if (c->x && !c->shaking) {
+			conn_fail(c, HTTP_ERROR_TIMEOUT);
+			return;
+		}
+		break; /* it never said a word */
+	case WAIT_NONE:
+	case WAIT_IDLE:
+	case WAIT_WRITE:
+	case WAIT_LINGER:
+	case WAIT_GONE:
+	case WAIT_COUNT:
+		break;
+	}
+	conn_close(c);
+}
+
+static void close_all(struct http_server *s)
+{
+	for (size_t i = 0; i < WAIT_COUNT; i++)
+		while (!list_empty(&s->waits[i]))
+			conn_close(container_of(s->waits[i].next, struct conn, node));
+}
+
+static void set_ticking(struct http_server *s)
+{
+	bool wanted = s->n_connections > 0;
+	if (wanted == s->ticking)
+		return;
+	s->ticking = wanted;
+	if (!wanted) {
+		event_del(s->tick);
+		return;
+	}
+	/* an eighth of the shortest timeout: how late a deadline may be noticed */
+	int64_t shortest = TICK_MAX_MS * 8;
+	for (size_t i = WAIT_NONE + 1; i < WAIT_COUNT; i++)
+		if (s->timeout_us[i] / US_PER_MS < shortest)
+			shortest = s->timeout_us[i] / US_PER_MS;
+	int64_t ms = shortest / 8 > TICK_MIN_MS ? shortest / 8 : TICK_MIN_MS;
+	const struct timeval period = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * US_PER_MS};
+	event_add(s->tick, &period);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	struct http_server *s = arg;
+	struct mono_time now = clock_mono(s->clock);
+	for (size_t i = WAIT_NONE + 1; i < WAIT_COUNT; i++) {
+		while (!list_empty(&s->waits[i])) {
+			struct conn *c = container_of(s->waits[i].next, struct conn, node);
+			if (now.us - c->since.us < s->timeout_us[i])
+				break;
+			conn_expire(c);
+		}
+	}
+	if (s->draining && now.us >= s->grace_end.us)
+		close_all(s);
+	set_ticking(s);
+}
+
+/* --- accepting --- */
+
+static struct bufferevent *open_bufferevent(struct http_server *s, int fd, SSL *ssl)
+{
+	struct event_base *base = loop_base(s->loop);
+	struct bufferevent *bev;
+	if (ssl) {
+		bev = bufferevent_openssl_socket_new(
+			base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+		if (bev) /* lengths frame our messages: a missing close_notify cuts nothing short */
+			bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+		else
+			SSL_free(ssl);
+	} else {
+		bev = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
+	}
+	return bev;
+}
+
+static struct conn *conn_new(
+	struct http_server *s, int fd, const struct sockaddr *peer, socklen_t length, SSL *ssl)
+{
+	struct bufferevent *bev = open_bufferevent(s, fd, ssl);
+	if (!bev) {
+		close(fd);
+		count(&s->stats.accept_errors, 1);
+		return NULL;
+	}
+	struct conn *c = xnew(struct conn);
+	c->server = s;
+	c->bev = bev;
+	c->ssl = ssl;
+	c->fresh = true;
+	c->shaking = ssl != NULL;
+	list_init(&c->node);
+	list_init(&c->ready);
+	memcpy(&c->peer, peer, length < sizeof c->peer ? length : sizeof c->peer);
+	list_add_tail(&s->waits[WAIT_NONE], &c->node);
+	s->n_connections++;
+	count(&s->stats.connections, 1);
+	count(&s->stats.accepted, 1);
+	bufferevent_setcb(bev, on_read, on_written, on_event, c);
+	bufferevent_setwatermark(bev, EV_READ, 0, MAX_INPUT_BYTES);
+	bufferevent_enable(bev, EV_READ | EV_WRITE);
+	set_ticking(s);
+	conn_settle(c);
+	return c;
+}
+
+/* Keep-alive connections that do nothing are the first to go. */
+static bool close_oldest_idle(struct http_server *s)
+{
+	if (list_empty(&s->waits[WAIT_IDLE]))
+		return false;
+	conn_close(container_of(s->waits[WAIT_IDLE].next, struct conn, node));
+	return true;
+}
+
+static void server_accept(struct http_server *s, int fd, const struct sockaddr *peer,
+	socklen_t length, struct tls_server *tls)
+{
+	bool full = s->n_connections >= s->options.max_connections && !close_oldest_idle(s);
+	if (full) {
+		count(&s->stats.refused, 1);
+		if (tls || s->n_connections >= s->options.max_connections + REFUSED_AT_A_TIME) {
+			close(fd);
+			return;
+		}
+	}
+	struct conn *c = conn_new(s, fd, peer, length, tls ? tls_server_session(tls) : NULL);
+	if (c && full)
+		conn_fail(c, HTTP_ERROR_OVERLOAD);
+}
+
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *peer,
+	int length, void *arg)
+{
+	(void)listener;
+	struct server_listener *l = arg;
+	server_accept(l->server, fd, peer, (socklen_t)length, l->tls);
+}
+
+/* Out of file descriptors, most likely: the connection stays in the queue, so epoll would wake us
+ * again at once. Make room, rest, and try again. */
+static void on_accept_error(struct evconnlistener *listener, void *arg)
+{
+	struct server_listener *l = arg;
+	struct http_server *s = l->server;
+	const struct timeval rest = {.tv_usec = ACCEPT_RETRY_MS * US_PER_MS};
+	count(&s->stats.accept_errors, 1);
+	close_oldest_idle(s);
+	evconnlistener_disable(listener);
+	event_add(s->accept_again, &rest);
+}
+
+static void on_accept_again(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	struct http_server *s = arg;
+	list_for_each (node, &s->listeners)
+		evconnlistener_enable(container_of(node, struct server_listener, node)->listener);
+}
+
+void http_server_listen(struct http_server *s, int takes_fd, struct tls_server *tls)
+{
+	struct server_listener *l = xnew(struct server_listener);
+	l->server = s;
+	l->tls = tls;
+	l->listener = evconnlistener_new(loop_base(s->loop), on_accept, l,
+		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0 /* it listens already */,
+		takes_fd);
+	if (!l->listener)
+		abort(); /* out of memory, as in xalloc */
+	evconnlistener_set_error_cb(l->listener, on_accept_error);
+	list_add_tail(&s->listeners, &l->node);
+}
+
+void http_server_adopt(struct http_server *s, int takes_fd, struct tls_server *tls)
+{
+	struct sockaddr_storage peer = {.ss_family = AF_UNIX};
+	socklen_t length = sizeof peer;
+	evutil_make_socket_nonblocking(takes_fd);
+	if (getpeername(takes_fd, (struct sockaddr *)&peer, &length) < 0)
+		length = sizeof peer.ss_family;
+	server_accept(s, takes_fd, (const struct sockaddr *)&peer, length, tls);
+}
+
+/* --- servers --- */
+
+static void on_later(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	struct http_server *s = arg;
+	struct list *node;
+	struct list ready; /* what becomes ready meanwhile has its turn next time */
+	list_init(&ready);
+	list_move_all(&ready, &s->ready);
+	while ((node = list_pop(&ready))) {
+		struct conn *c = container_of(node, struct conn, ready);
+		if (c->wait != WAIT_WRITE)
+			conn_process(c);
+	}
+	while ((node = list_pop(&s->cancels)))
+		exchange_tell_cancel(container_of(node, struct http_exchange, node));
+	while ((node = list_pop(&s->graveyard)))
+		conn_free(container_of(node, struct conn, node));
+	if (s->draining && !s->stopped && !s->n_connections && !s->n_in_flight) {
+		s->stopped = true;
+		s->on_stopped(s->stopped_arg); /* may free s */
+	}
+}
+
+struct http_server *http_server_new(struct loop *loop, const struct http_server_options *options,
+	const struct http_handler *handler)
+{
+	struct http_server *s = xnew(struct http_server);
+	const uint32_t timeouts_ms[WAIT_COUNT] = {
+		[WAIT_HEAD] = options->header_timeout_ms,
+		[WAIT_BODY] = options->body_timeout_ms,
+		[WAIT_IDLE] = options->idle_timeout_ms,
+		[WAIT_WRITE] = options->write_timeout_ms,
+		[WAIT_LINGER] = options->linger_timeout_ms,
+		[WAIT_GONE] = options->gone_grace_ms,
+	};
+	s->loop = loop;
+	s->options = *options;
+	s->handler = *handler;
+	s->clock = options->clock ? options->clock : &clock_system;
+	s->date_s = INT64_MIN;
+	for (size_t i = 0; i < WAIT_COUNT; i++) {
+		list_init(&s->waits[i]);
+		s->timeout_us[i] = (int64_t)timeouts_ms[i] * US_PER_MS;
+	}
+	list_init(&s->listeners);
+	list_init(&s->pool);
+	list_init(&s->ready);
+	list_init(&s->graveyard);
+	list_init(&s->cancels);
+	buf_init(&s->head, MAX_REPLY_HEAD_BYTES);
+	s->gzip = http_gzip_new();
+	struct event_base *base = loop_base(loop);
+	s->later = event_new(base, -1, 0, on_later, s);
+	s->tick = event_new(base, -1, EV_PERSIST, on_tick, s);
+	s->accept_again = event_new(base, -1, 0, on_accept_again, s);
+	if (!s->later || !s->tick || !s->accept_again)
+		abort(); /* out of memory, as in xalloc */
+	return s;
+}
+
+static void close_listeners(struct http_server *s)
+{
+	struct list *node;
+	while ((node = list_pop(&s->listeners))) {
+		struct server_listener *l = container_of(node, struct server_listener, node);
+		evconnlistener_free(l->listener);
+		free(l);
+	}
+	event_del(s->accept_again);
+}
+
+void http_server_free(struct http_server *s)
+{
+	if (!s)
+		return;
+	assert(s->n_in_flight == 0);
+	close_listeners(s);
+	close_all(s);
+	struct list *node;
+	while ((node = list_pop(&s->graveyard)))
+		conn_free(container_of(node, struct conn, node));
+	while ((node = list_pop(&s->pool)))
+		exchange_free(container_of(node, struct http_exchange, node));
+	event_free(s->later);
+	event_free(s->tick);
+	event_free(s->accept_again);
+	buf_done(&s->head);
+	http_gzip_free(s->gzip);
+	free(s);
+}
+
+/* The kernel resets what waits in a listen queue that closes; those clients were promised a
+ * server when their connect succeeded. */
+static void accept_the_rest(struct http_server *s)
+{
+	list_for_each (node, &s->listeners) {
+		struct server_listener *l = container_of(node, struct server_listener, node);
+		int fd;
+		struct sockaddr_storage peer;
+		socklen_t length = sizeof peer;
+		while ((fd = accept4(evconnlistener_get_fd(l->listener), (struct sockaddr *)&peer,
+				&length, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+			server_accept(s, fd, (const struct sockaddr *)&peer, length, l->tls);
+			length = sizeof peer;
+		}
+	}
+}
+
+void http_server_stop(
+	struct http_server *s, uint32_t grace_ms, void (*on_stopped)(void *arg), void *arg)
+{
+	struct mono_time end = mono_time_add_ms(clock_mono(s->clock), grace_ms);
+	if (!s->draining || end.us < s->grace_end.us)
+		s->grace_end = end;
+	if (s->draining)
+		return;
+	accept_the_rest(s);
+	s->draining = true;
+	s->on_stopped = on_stopped;
+	s->stopped_arg = arg;
+	close_listeners(s);
+	if (s->options.drain_idle_ms < s->options.idle_timeout_ms)
+		s->timeout_us[WAIT_IDLE] = (int64_t)s->options.drain_idle_ms * US_PER_MS;
+	list_for_each (node, &s->waits[WAIT_HEAD]) {
+		struct conn *c = container_of(node, struct conn, node);
+		if (!c->x && !c->shaking)
+			conn_settle(c); /* silent so far: idle now */
+	}
+	run_later(s);
+}
+
+const struct http_server_stats *http_server_stats(const struct http_server *s)
+{
+	return &s->stats;
+}
