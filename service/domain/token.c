@@ -2,9 +2,9 @@
 #include "service/domain/token.h"
 
 #include "common/base/base64.h" /* hex_decode */
+#include "common/base/sha256.h"
 #include "common/base/xalloc.h"
 
-#include <openssl/sha.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -197,7 +197,7 @@ bool token_secret_is_well_formed(struct str secret)
 struct token_hash token_secret_hash(struct str secret)
 {
 	struct token_hash hash;
-	SHA256((const unsigned char *)secret.p, secret.n, hash.bytes);
+	sha256(secret, hash.bytes);
 	return hash;
 }
 
