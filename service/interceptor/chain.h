@@ -39,8 +39,9 @@ struct call_context {
 	bool has_credential;               /* one was sent */
 	struct str action_path;            /* by authz: the action that was decided, for audit */
 	struct str action_method;
-	struct event *deadline_timer; /* of the chain, on the home loop */
-	void *transport_context;      /* what call->context was before the chain took the call */
+	struct access_log *access_log; /* of its step */
+	struct event *deadline_timer;  /* of the chain, on the home loop */
+	void *transport_context;       /* what call->context was before the chain took the call */
 	struct mono_time deadline; /* the call's own or the service's cap, by the deadline step */
 };
 
