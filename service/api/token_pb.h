@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* struct token <-> osmo.token.v1.Token, and nowhere else. Messages live in the given arena. */
+#pragma once
+
+#include "common/base/arena.h"
+#include "service/domain/principal.h"
+#include "service/domain/token.h"
+
+#include "osmo/token/v1/token_service.pb-c.h"
+
+enum token_kind token_kind_from_pb(Osmo__Token__V1__Kind kind);
+Osmo__Token__V1__Kind token_kind_to_pb(enum token_kind kind);
+
+/* A view of @n strings of a message. */
+const struct str *strings_from_pb(char *const *strings, size_t n, struct arena *arena);
+/* Copies of @n texts. */
+char **strings_to_pb(const struct str *texts, size_t n, struct arena *arena);
+
+Osmo__Token__V1__Token *token_to_pb(const struct token *t, struct arena *arena);
+/* Who a principal is; texts are borrowed from it. */
+void principal_to_pb(
+	const struct principal *p, struct arena *arena, Osmo__Token__V1__WhoAmIResponse *ret);
