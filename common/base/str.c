@@ -116,42 +116,57 @@ char *str_dup(struct str s)
 	return xstrndup(s.p, s.n);
 }
 
-/* Table 3-7 of the Unicode standard: the bounds of the second byte depend on the first. */
-bool str_is_utf8(struct str s)
+/* Bytes of the sequence that starts at @p, of which @n are there; 0 if it is malformed. Table 3-7
+ * of the Unicode standard: the bounds of the second byte depend on the first. */
+static size_t utf8_sequence(const unsigned char *p, size_t n)
+{
+	const unsigned char c = p[0];
+	size_t more;
+	unsigned char low = 0x80, high = 0xBF;
+	if (c < 0x80)
+		return 1;
+	if (c >= 0xC2 && c <= 0xDF) {
+		more = 1;
+	} else if (c >= 0xE0 && c <= 0xEF) {
+		more = 2;
+		if (c == 0xE0)
+			low = 0xA0;
+		if (c == 0xED)
+			high = 0x9F;
+	} else if (c >= 0xF0 && c <= 0xF4) {
+		more = 3;
+		if (c == 0xF0)
+			low = 0x90;
+		if (c == 0xF4)
+			high = 0x8F;
+	} else {
+		return 0;
+	}
+	if (n <= more || p[1] < low || p[1] > high)
+		return 0;
+	for (size_t k = 2; k <= more; k++)
+		if (p[k] < 0x80 || p[k] > 0xBF)
+			return 0;
+	return more + 1;
+}
+
+size_t str_utf8_prefix(struct str s)
 {
 	const unsigned char *p = (const unsigned char *)s.p;
 	size_t i = 0;
 	while (i < s.n) {
-		unsigned char c = p[i];
-		if (c < 0x80) {
-			i++;
-			continue;
+		uint64_t eight; /* most text is ASCII: eight bytes at a time */
+		if (s.n - i >= sizeof eight) {
+			memcpy(&eight, p + i, sizeof eight);
+			if (!(eight & UINT64_C(0x8080808080808080))) {
+				i += sizeof eight;
+				continue;
+			}
 		}
-		size_t more;
-		unsigned char low = 0x80, high = 0xBF;
-		if (c >= 0xC2 && c <= 0xDF) {
-			more = 1;
-		} else if (c >= 0xE0 && c <= 0xEF) {
-			more = 2;
-			if (c == 0xE0)
-				low = 0xA0;
-			if (c == 0xED)
-				high = 0x9F;
-		} else if (c >= 0xF0 && c <= 0xF4) {
-			more = 3;
-			if (c == 0xF0)
-				low = 0x90;
-			if (c == 0xF4)
-				high = 0x8F;
-		} else {
-			return false;
-		}
-		if (s.n - i <= more || p[i + 1] < low || p[i + 1] > high)
-			return false;
-		for (size_t k = 2; k <= more; k++)
-			if (p[i + k] < 0x80 || p[i + k] > 0xBF)
-				return false;
-		i += more + 1;
+		size_t n = utf8_sequence(p + i, s.n - i);
+		if (!n)
+			break;
+		i += n;
 	}
-	return true;
+	return i;
 }
