@@ -46,7 +46,7 @@ def environment(**extra):
 class Program:
     """A program that runs until it is stopped. What it writes goes to files in its folder."""
 
-    def __init__(self, folder, name, *arguments, env=None):
+    def __init__(self, folder, name, *arguments, env=None, path=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.name = name
@@ -54,7 +54,7 @@ class Program:
         self.out_path = self.folder / f"{name}.out"
         self.ready_path = self.folder / f"{name}.ready"
         self.ready_path.unlink(missing_ok=True)
-        self.arguments = [binary(name), *map(str, arguments)]
+        self.arguments = [str(path or binary(name)), *map(str, arguments)]
         with open(self.log_path, "ab") as log, open(self.out_path, "ab") as out:
             self.process = subprocess.Popen(
                 self.arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=log,
