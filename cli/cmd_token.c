@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cmd_token.h"
+
+#include "cli/render.h"
+#include "cli/session.h"
+#include "common/base/clock.h"
+#include "common/base/date.h"
+#include "common/base/secret.h"
+#include "common/base/xalloc.h"
+
+#include <ctype.h>
+
+#define TOKEN_NAME_REGEX "^[a-zA-Z]([a-zA-Z0-9_-]*[a-zA-Z0-9])?$"
+
+enum {
+	TEXT_MAX = 256 * 1024 * 1024,
+	DEFAULT_LIFETIME_DAYS = 31
+};
+
+static bool is_letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_alphanumeric(char c)
+{
+	return is_letter(c) || (c >= '0' && c <= '9');
+}
+
+/* TOKEN_NAME_REGEX */
+static bool is_token_name(struct str s)
+{
+	if (!s.n || !is_letter(s.p[0]) || !is_alphanumeric(s.p[s.n - 1]))
+		return false;
+	for (size_t i = 0; i < s.n; i++)
+		if (!is_alphanumeric(s.p[i]) && s.p[i] != '_' && s.p[i] != '-')
+			return false;
+	return true;
+}
+
+/* "/api/auth/access_token/user", or …/service */
+static const char *collection(const struct cli *c)
+{
+	return args_has(c->args, "service") ? "/api/auth/access_token/service"
+					    : "/api/auth/access_token/user";
+}
+
+static void append_parameter(struct buf *path, const char *name, const char *value)
+{
+	buf_append_char(path, memchr(path->p, '?', path->n) ? '&' : '?');
+	buf_printf(path, "%s=", name);
+	url_encode(str_of(value), true, path);
+}
+
+/* The date is sent as it was typed: the service judges it. */
+static void append_expiry(const struct cli *c, struct buf *path)
+{
+	char default_date[DATE_TEXT_BYTES];
+	const char *date = args_value(c->args, "expires_at");
+	if (!date) {
+		struct date today = date_of(clock_now(&clock_system));
+		date_format(date_add_days(today, DEFAULT_LIFETIME_DAYS), default_date);
+		date = default_date;
+	}
+	append_parameter(path, "expires_at", date);
+}
+
+static int check_set(struct cli *c, const char *name, size_t roles)
+{
+	bool service = args_has(c->args, "service");
+	if (!is_token_name(str_of(name)))
+		return cli_failf(c, EXIT_FAILED, "Token name %s must match regex %s", name,
+			TOKEN_NAME_REGEX);
+	if (service && !roles)
+		return cli_failf(c, EXIT_FAILED, "Roles are required for service tokens.");
+	if (!service && roles)
+		return cli_failf(c, EXIT_FAILED, "Roles are not supported for personal tokens.");
+	return EXIT_DONE;
+}
+
+static void show_secret(const struct cli *c, const json_t *secret)
+{
+	_cleanup_buf_ struct buf text;
+	buf_init(&text, TEXT_MAX);
+	if (c->json) {
+		buf_append_str(&text, STR("{\"token\": "));
+		render_json(secret, -1, &text);
+		buf_append_char(&text, '}');
+	} else {
+		buf_append_str(&text, STR("Note: Save the token in a secure location as it will "
+					  "not be shown again\nAccess token: "));
+		render_value(secret, &text);
+	}
+	buf_append_char(&text, '\n');
+	cli_print(buf_str(&text));
+	secret_wipe(text.p, text.n);
+}
+
+int cmd_token_set(struct cli *c)
+{
+	const char *name = args_value(c->args, "name");
+	const char *description = args_value(c->args, "description");
+	size_t roles_n;
+	char *const *roles = args_values(c->args, "roles", &roles_n);
+	name = name ? name : "";
+	int failed = check_set(c, name, roles_n);
+	if (failed)
+		return failed;
+	_cleanup_buf_ struct buf path;
+	buf_init(&path, TEXT_MAX);
+	buf_printf(&path, "%s/%s", collection(c), name);
+	append_expiry(c, &path);
+	if (description && *description)
+		append_parameter(&path, "description", description);
+	for (size_t i = 0; i < roles_n; i++)
+		append_parameter(&path, "roles", roles[i]);
+	json_t *secret;
+	failed = cli_call(c, &(struct api_request){.method = "POST", .path = path.p}, &secret);
+	if (failed)
+		return failed;
+	show_secret(c, secret);
+	json_decref(secret);
+	return EXIT_DONE;
+}
+
+int cmd_token_delete(struct cli *c)
+{
+	const char *name = args_value(c->args, "name");
+	name = name ? name : "";
+	_cleanup_buf_ struct buf path;
+	buf_init(&path, TEXT_MAX);
+	buf_printf(&path, "%s/", collection(c));
+	url_encode(str_of(name), false, &path);
+	json_t *answer;
+	int failed = cli_call(c,
+		&(struct api_request){.method = "DELETE", .path = path.p, .repeatable = true},
+		&answer);
+	if (failed)
+		return failed;
+	json_decref(answer);
+	cli_printf("Access token %s deleted\n", name);
+	return EXIT_DONE;
+}
+
+/* ---- list ---- */
+
+enum column {
+	COLUMN_NAME,
+	COLUMN_DESCRIPTION,
+	COLUMN_ROLES,
+	COLUMN_ACTIVE,
+	COLUMN_EXPIRES,
+	COLUMN_COUNT
+};
+
+static const char *const column_titles[COLUMN_COUNT] = {
+	"Name", "Description", "Roles", "Active", "Expires At (UTC)"};
+
+/* What Python calls false: null, false, 0, "", [] and {}. */
+static bool is_nothing(const json_t *v)
+{
+	return json_is_null(v) || json_is_false(v) ||
+	       (json_is_number(v) && json_number_value(v) == 0) ||
+	       (json_is_string(v) && json_string_length(v) == 0) ||
+	       (json_is_array(v) && json_array_size(v) == 0) ||
+	       (json_is_object(v) && json_object_size(v) == 0);
+}
+
+/* A field that is missing is "-". */
+static void cell_value(const json_t *token, const char *key, struct buf *out)
+{
+	const json_t *value = json_object_get(token, key);
+	if (value)
+		render_value(value, out);
+	else
+		buf_append_char(out, '-');
+}
+
+/* The date of a moment: what stands before the 'T'. */
+static void cell_expiry(
+	const json_t *token, struct date today, struct buf *date_text, struct buf *active)
+{
+	_cleanup_buf_ struct buf moment;
+	buf_init(&moment, TEXT_MAX);
+	cell_value(token, "expires_at", &moment);
+	struct str text = buf_str(&moment);
+	text.n = str_index(text, 'T');
+	struct date date;
+	if (!date_parse(text, &date)) {
+		buf_append_str(date_text, text);
+		buf_append_char(active, '-');
+		return;
+	}
+	char formatted[DATE_TEXT_BYTES];
+	date_format(date, formatted);
+	buf_append_str(date_text, str_of(formatted));
+	/* a token is good through the day before its date */
+	buf_append_str(active, date.days <= today.days ? STR("Expired") : STR("Active"));
+}
+
+static void add_row(struct table *table, const json_t *token, struct date today)
+{
+	struct buf cells[COLUMN_COUNT];
+	for (size_t i = 0; i < COLUMN_COUNT; i++)
+		buf_init(&cells[i], TEXT_MAX);
+	cell_value(token, "token_name", &cells[COLUMN_NAME]);
+	cell_value(token, "description", &cells[COLUMN_DESCRIPTION]);
+	const json_t *roles = json_object_get(token, "roles");
+	if (roles)
+		render_joined(roles, &cells[COLUMN_ROLES]);
+	else
+		buf_append_char(&cells[COLUMN_ROLES], '-');
+	cell_expiry(token, today, &cells[COLUMN_EXPIRES], &cells[COLUMN_ACTIVE]);
+	struct str texts[COLUMN_COUNT];
+	for (size_t i = 0; i < COLUMN_COUNT; i++)
+		texts[i] = buf_str(&cells[i]);
+	table_add(table, texts);
+	for (size_t i = 0; i < COLUMN_COUNT; i++)
+		buf_done(&cells[i]);
+}
+
+static int show_table(struct cli *c, const json_t *tokens)
+{
+	if (!json_is_array(tokens))
+		return cli_failf(c, EXIT_SERVICE, "The service did not answer with a list");
+	_cleanup_(table_freep) struct table *table = table_new(column_titles, COLUMN_COUNT);
+	struct date today = date_of(clock_now(&clock_system));
+	for (size_t i = 0; i < json_array_size(tokens); i++)
+		add_row(table, json_array_get(tokens, i), today);
+	_cleanup_buf_ struct buf text;
+	buf_init(&text, TEXT_MAX);
+	table_format(table, &text);
+	buf_append_char(&text, '\n');
+	cli_print(buf_str(&text));
+	return EXIT_DONE;
+}
+
+int cmd_token_list(struct cli *c)
+{
+	json_t *tokens;
+	int failed = cli_call(c,
+		&(struct api_request){.method = "GET", .path = collection(c), .repeatable = true},
+		&tokens);
+	if (failed)
+		return failed;
+	if (is_nothing(tokens)) {
+		cli_print(STR("No tokens found\n"));
+	} else if (c->json) {
+		_cleanup_buf_ struct buf text;
+		buf_init(&text, TEXT_MAX);
+		render_json(tokens, 2, &text);
+		buf_append_char(&text, '\n');
+		cli_print(buf_str(&text));
+	} else {
+		failed = show_table(c, tokens);
+	}
+	json_decref(tokens);
+	return failed;
+}
