@@ -7,10 +7,6 @@
 
 #include <utf8proc.h>
 
-enum {
-	PROG_BYTES = 256
-};
-
 const struct arg arg_help = {.names = {"-h", "--help"},
 	.dest = "help",
 	.count = ARG_FLAG,

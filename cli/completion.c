@@ -2,13 +2,7 @@
 #include "cli/completion.h"
 
 #include "cli/argparse.h"
-#include "cli/usage.h"
-
-#include <stdio.h>
-
-enum {
-	PATH_BYTES = 256
-};
+#include "common/base/xalloc.h"
 
 /* What is done for each command: @path is " token set", "" for the program itself. */
 typedef void visit_fn(const struct command *c, const char *path, struct buf *out);
@@ -17,8 +11,7 @@ static void visit_all(const struct command *c, const char *path, visit_fn *visit
 {
 	visit(c, path, out);
 	for (size_t i = 0; c->commands && c->commands[i]; i++) {
-		char below[PATH_BYTES];
-		snprintf(below, sizeof below, "%s %s", path, c->commands[i]->name);
+		_cleanup_free_ char *below = xasprintf("%s %s", path, c->commands[i]->name);
 		visit_all(c->commands[i], below, visit, out);
 	}
 }
@@ -217,8 +210,7 @@ static void zsh_function(
 		buf_append_char(out, '\n');
 	buf_append_str(out, STR("}\n"));
 	for (size_t i = 0; c->commands && c->commands[i]; i++) {
-		char below[PATH_BYTES];
-		snprintf(below, sizeof below, "%s %s", path, c->commands[i]->name);
+		_cleanup_free_ char *below = xasprintf("%s %s", path, c->commands[i]->name);
 		zsh_function(root, c->commands[i], below, out);
 	}
 }

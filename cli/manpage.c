@@ -3,13 +3,12 @@
 
 #include "cli/argparse.h"
 #include "cli/usage.h"
+#include "common/base/xalloc.h"
 
 #include <ctype.h>
-#include <stdio.h>
 
 enum {
-	TEXT_MAX = 1 << 20,
-	PROG_BYTES = 256
+	TEXT_MAX = 1 << 20
 };
 
 /* Text as roff: backslashes, hyphens that are minus signs, and no request by accident. */
@@ -92,8 +91,7 @@ static void body(struct buf *out, const struct command *c)
 static void commands(struct buf *out, const struct command *c, const char *prog)
 {
 	for (size_t i = 0; c->commands[i]; i++) {
-		char below[PROG_BYTES];
-		snprintf(below, sizeof below, "%s %s", prog, c->commands[i]->name);
+		_cleanup_free_ char *below = xasprintf("%s %s", prog, c->commands[i]->name);
 		buf_append_str(out, STR(".SS "));
 		text(out, below);
 		buf_append_char(out, '\n');
@@ -145,11 +143,11 @@ static void see_also(struct buf *out, const struct command *root, const struct c
 
 static void page_format(struct buf *out, const struct command *root, const struct command *c)
 {
-	char prog[PROG_BYTES];
-	char name[PROG_BYTES];
 	bool whole = c == root;
-	snprintf(prog, sizeof prog, "%s%s%s", root->name, whole ? "" : " ", whole ? "" : c->name);
-	snprintf(name, sizeof name, "%s%s%s", root->name, whole ? "" : "-", whole ? "" : c->name);
+	_cleanup_free_ char *prog =
+		xasprintf("%s%s%s", root->name, whole ? "" : " ", whole ? "" : c->name);
+	_cleanup_free_ char *name =
+		xasprintf("%s%s%s", root->name, whole ? "" : "-", whole ? "" : c->name);
 	buf_append_str(out, STR(".TH "));
 	for (const char *p = name; *p; p++)
 		buf_append_char(out, (char)toupper((unsigned char)*p));
@@ -161,8 +159,7 @@ static void page_format(struct buf *out, const struct command *root, const struc
 	if (!c->commands || whole)
 		synopsis(out, c, prog);
 	for (size_t i = 0; c->commands && !whole && c->commands[i]; i++) {
-		char below[PROG_BYTES + 64];
-		snprintf(below, sizeof below, "%s %s", prog, c->commands[i]->name);
+		_cleanup_free_ char *below = xasprintf("%s %s", prog, c->commands[i]->name);
 		synopsis(out, c->commands[i], below);
 	}
 	buf_append_str(out, STR(".SH DESCRIPTION\n"));

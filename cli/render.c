@@ -25,7 +25,7 @@ static void format_real(double v, struct buf *out)
 		snprintf(digits, sizeof digits, "%.*e", precision, v);
 	while (strtod(digits, NULL) != v && ++precision < 17);
 	const char *exponent_text = strchr(digits, 'e');
-	int exponent = exponent_text ? atoi(exponent_text + 1) : 0;
+	int exponent = exponent_text ? (int)strtol(exponent_text + 1, NULL, 10) : 0;
 	if (exponent_text && exponent >= -4 && exponent < 16) {
 		int decimals = precision - exponent;
 		buf_printf(out, "%.*f", decimals > 0 ? decimals : 1, v);
