@@ -16,11 +16,9 @@ __asm__(".section .rodata, \"a\"\n"
 	".byte 0\n"
 	".previous\n");
 
-struct schema *all_types_schema_new(void)
+static struct schema *make(const ProtobufCServiceDescriptor *const *services, size_t n)
 {
-	static const ProtobufCServiceDescriptor *const services[] = {
-		&test__v1__all_types_service__descriptor};
-	static const struct schema_roots roots = {.services = services, .n_services = 1};
+	const struct schema_roots roots = {.services = services, .n_services = n};
 	struct schema *schema = NULL;
 	struct status status = schema_new(
 		all_types_set, (size_t)(all_types_set_end - all_types_set), &roots, &schema);
@@ -29,4 +27,16 @@ struct schema *all_types_schema_new(void)
 		abort();
 	}
 	return schema;
+}
+
+struct schema *all_types_schema_new(void)
+{
+	static const ProtobufCServiceDescriptor *const services[] = {
+		&test__v1__all_types_service__descriptor, &test__v1__route_service__descriptor};
+	return make(services, 2);
+}
+
+struct schema *all_types_schema_of(const ProtobufCServiceDescriptor *service)
+{
+	return make(&service, 1);
 }
