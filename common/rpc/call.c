@@ -66,8 +66,20 @@ void call_ref(struct call *call)
 
 void call_unref(struct call *call)
 {
-	if (atomic_fetch_sub_explicit(&call->refs_, 1, memory_order_acq_rel) == 1)
-		call->ops->release(call);
+	if (atomic_fetch_sub_explicit(&call->refs_, 1, memory_order_acq_rel) != 1)
+		return;
+	while (call->releases_) {
+		struct call_release *release = call->releases_;
+		call->releases_ = release->next_;
+		release->run(release);
+	}
+	call->ops->release(call);
+}
+
+void call_at_release(struct call *call, struct call_release *release)
+{
+	release->next_ = call->releases_;
+	call->releases_ = release;
 }
 
 static bool claim(struct call *call)

@@ -99,6 +99,12 @@ struct call_ops {
 
 typedef void(call_cancel_fn)(struct call *call);
 
+/* Something that is let go of with the call, embedded in what it is about (in the call's arena). */
+struct call_release {
+	struct call_release *next_;
+	void (*run)(struct call_release *self);
+};
+
 struct call {
 	/* Set by the transport before the start. */
 	const struct call_ops *ops;
@@ -133,12 +139,16 @@ struct call {
 	_Atomic(call_cancel_fn *) on_cancel_;
 	struct loop_task task_;
 	void (*on_loop_)(struct call *call);
+	struct call_release *releases_;
 };
 
 /* Zeroes @call, sets ops and one reference (the transport's). */
 void call_init(struct call *call, const struct call_ops *ops);
 void call_ref(struct call *call);
 void call_unref(struct call *call);
+/* Runs @release when nobody holds the call any more, before ops->release, the last added first. On
+ * the thread that works on the call. */
+void call_at_release(struct call *call, struct call_release *release);
 
 /* Answers with @reply, which is in the call's arena or constant. The first of call_finish and
  * call_fail wins and returns true; later ones return false and change nothing.

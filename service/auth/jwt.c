@@ -5,6 +5,7 @@
 #include "common/base/buf.h"
 #include "common/base/sha256.h"
 #include "common/base/xalloc.h"
+#include "service/domain/principal.h"
 
 #include <cjose/cjose.h>
 #include <jansson.h>
@@ -337,17 +338,9 @@ static bool get_times(const json_t *claims, const struct jwt_issuer *issuer, str
 	return true;
 }
 
-/* A name that can stand in headers, logs and lists: bounded, without control characters. jansson
- * has made sure of UTF-8. */
 static bool is_name(const json_t *value)
 {
-	struct str s = text_of(value);
-	if (!s.n || s.n > JWT_NAME_MAX_BYTES)
-		return false;
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7F)
-			return false;
-	return true;
+	return principal_name_is_valid(text_of(value));
 }
 
 /* The claim of this name, or, where a dot is in it, a member of an object. */
@@ -376,7 +369,7 @@ static bool get_roles(const json_t *value, struct str roles[JWT_MAX_ROLES], size
 		while (str_split(&rest, ' ', &part)) {
 			if (!part.n)
 				continue;
-			if (n == JWT_MAX_ROLES || part.n > JWT_NAME_MAX_BYTES)
+			if (n == JWT_MAX_ROLES || !principal_name_is_valid(part))
 				return false;
 			roles[n++] = part;
 		}

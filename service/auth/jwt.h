@@ -28,7 +28,6 @@ enum {
 	JWT_MAX_BYTES = 8192, /* of the compact form, made or checked */
 	JWT_LIFETIME_S = 300,
 	JWT_MAX_ROLES = 256,
-	JWT_NAME_MAX_BYTES = 255, /* of a user or a role */
 	JWT_TOKEN_REF_BYTES = 16,
 };
 

@@ -27,6 +27,19 @@ bool principal_is_personal_token(const struct principal *p)
 	return p->token && p->token->fields.kind == TOKEN_USER;
 }
 
+bool principal_name_is_valid(struct str name)
+{
+	if (!name.n || name.n > PRINCIPAL_NAME_MAX_BYTES || !str_is_utf8(name))
+		return false;
+	for (size_t i = 0; i < name.n; i++) {
+		unsigned char c = (unsigned char)name.p[i];
+		unsigned char next = i + 1 < name.n ? (unsigned char)name.p[i + 1] : 0;
+		if (c < 0x20 || c == 0x7F || (c == 0xC2 && next < 0xA0)) /* C0, DEL, C1 */
+			return false;
+	}
+	return true;
+}
+
 bool principal_has_role(const struct principal *p, struct str role)
 {
 	for (size_t i = 0; i < p->n_roles; i++)

@@ -10,6 +10,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum {
+	PRINCIPAL_NAME_MAX_BYTES = 255
+};
+
 enum principal_kind {
 	PRINCIPAL_ANONYMOUS,
 	PRINCIPAL_USER,
@@ -43,4 +47,7 @@ extern const struct principal principal_anonymous;
 
 /* True when the credential is, or was made from, a personal access token. */
 bool principal_is_personal_token(const struct principal *p);
+/* A name of a user, a service or a role as it may come from outside: 1 to 255 bytes of UTF-8
+ * without control characters, so that it can stand in logs and headers. */
+bool principal_name_is_valid(struct str name);
 bool principal_has_role(const struct principal *p, struct str role);
