@@ -57,7 +57,7 @@ static void json_string_format(struct str s, struct buf *out)
 			buf_append_str(out, STR("\\b"));
 		else if (c == '\f')
 			buf_append_str(out, STR("\\f"));
-		else if (c >= 0x20 && c < 0x80)
+		else if (c >= 0x20 && c < 0x7F)
 			buf_append_char(out, (char)c);
 		else if (c < 0x10000)
 			buf_printf(out, "\\u%04x", (unsigned)c);
@@ -258,7 +258,7 @@ static int text_width(struct str s)
 	return width;
 }
 
-/* A copy with tabs as spaces, other breaks as one space, no blanks at the end of a line. */
+/* A copy with tabs as spaces, and breaks that are no line feed as one space. */
 static char *cell_of(struct str s)
 {
 	struct buf out;
@@ -280,8 +280,6 @@ static char *cell_of(struct str s)
 					&out, c == '\v' || c == '\f' || c == '\r' ? ' ' : c);
 			}
 		}
-		while (out.n > start && out.p[out.n - 1] == ' ')
-			out.p[--out.n] = '\0';
 	}
 	return buf_steal(&out);
 }
