@@ -95,10 +95,10 @@ struct status token_filter_parse(
 			return expected(filter, rest, "a value");
 		TRY(str_eq(name, STR("name")) ? set_name(value, arena, query)
 					      : set_state(value, query));
+		skip_spaces(&rest);
 		if (!rest.n)
 			break;
-		skip_spaces(&rest);
-		if (rest.n && !str_eq(take_word(&rest), STR("AND")))
+		if (!str_eq(take_word(&rest), STR("AND")))
 			return expected(filter, rest, "AND");
 		skip_spaces(&rest);
 		if (!rest.n)
