@@ -3,8 +3,6 @@
 
 #include "common/rpc/slices.h"
 
-#include <assert.h>
-
 void rpc_metadata_read(
 	const grpc_metadata_array *from, const struct call_trust *trust, struct call *call)
 {
@@ -33,13 +31,20 @@ struct str rpc_metadata_find(const grpc_metadata_array *from, struct str key)
 	return (struct str){NULL, 0};
 }
 
-void rpc_metadata_add(struct rpc_metadata *m, const char *key, struct str value)
+bool rpc_metadata_add(struct rpc_metadata *m, const char *key, struct str value)
 {
 	assert(m->n < RPC_METADATA_MAX);
-	grpc_metadata *entry = &m->entries[m->n++];
+	grpc_metadata *entry = &m->entries[m->n];
 	memset(entry, 0, sizeof *entry);
 	entry->key = grpc_slice_from_static_string(key);
 	entry->value = slice_copy(value);
+	if (!str_ends_with(str_of(key), STR("-bin")) &&
+		!grpc_header_nonbin_value_is_legal(entry->value)) {
+		grpc_slice_unref(entry->value);
+		return false;
+	}
+	m->n++;
+	return true;
 }
 
 void rpc_metadata_clear(struct rpc_metadata *m)

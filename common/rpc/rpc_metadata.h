@@ -4,7 +4,9 @@
 
 #include "common/rpc/call.h"
 
+#include <assert.h>
 #include <grpc/grpc.h>
+#include <stdbool.h>
 
 /* Fills call->metadata, whose values point into @from; call->peer must be known. What names an
  * identity is kept only where @trust (or NULL: nobody) says so. */
@@ -15,10 +17,9 @@ void rpc_metadata_read(
 struct str rpc_metadata_find(const grpc_metadata_array *from, struct str key);
 
 enum {
-	RPC_METADATA_MAX = CALL_METADATA_COUNT > CALL_REPLY_HEADER_COUNT + 2
-				   ? CALL_METADATA_COUNT
-				   : CALL_REPLY_HEADER_COUNT + 2
+	RPC_METADATA_MAX = 2 * CALL_METADATA_COUNT, /* a client sends some of them twice */
 };
+static_assert((int)RPC_METADATA_MAX > (int)CALL_REPLY_HEADER_COUNT + 1, "room for an answer");
 
 /* Metadata to send; owns its values. */
 struct rpc_metadata {
@@ -26,6 +27,7 @@ struct rpc_metadata {
 	size_t n;
 };
 
-/* @key is constant; @value is copied. */
-void rpc_metadata_add(struct rpc_metadata *m, const char *key, struct str value);
+/* @key is constant; @value is copied. False, and nothing is added, when it has bytes that gRPC does
+ * not send (of a text: outside 0x20..0x7e). */
+bool rpc_metadata_add(struct rpc_metadata *m, const char *key, struct str value);
 void rpc_metadata_clear(struct rpc_metadata *m);
