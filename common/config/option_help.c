@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/config/option_help.h"
+
+#include "common/base/escape.h"
+#include "common/config/option_value.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum {
+	WIDTH_DEFAULT = 80,
+	WIDTH_MIN = 40,
+	WIDTH_MAX = 200,
+	HELP_COLUMN = 30,
+	TEXT_MAX = 4096
+};
+
+static const struct option_spec builtins[] = {
+	{.name = "config",
+		.type = OPTION_STRING,
+		.metavar = "FILE",
+		.help = "read options from this YAML file; its keys are the names of options"},
+	{.name = "check-config",
+		.type = OPTION_FLAG,
+		.help = "check the configuration, say whether it is right, and exit"},
+	{.name = "help", .type = OPTION_FLAG, .help = "show this help and exit"},
+	{.name = "version", .type = OPTION_FLAG, .help = "show the version and exit"},
+};
+
+size_t option_help_width(void)
+{
+	struct winsize size;
+	uint64_t width = WIDTH_DEFAULT;
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes the environment */
+	struct str columns = str_of(getenv("COLUMNS"));
+	if (!str_to_u64(columns, &width) || !width) {
+		width = WIDTH_DEFAULT;
+		if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col)
+			width = size.ws_col;
+	}
+	return width < WIDTH_MIN ? WIDTH_MIN : width > WIDTH_MAX ? WIDTH_MAX : (size_t)width;
+}
+
+void option_env_name(const struct option_table *t, const struct option_spec *s, struct buf *out)
+{
+	buf_printf(out, "%s_", t->env_prefix);
+	for (const char *p = s->name; *p; p++) {
+		bool lower = *p >= 'a' && *p <= 'z';
+		buf_append_char(out, *p == '-' ? '_' : lower ? (char)(*p - 0x20) : *p);
+	}
+}
+
+void option_flag_name(const struct option_spec *s, struct buf *out)
+{
+	buf_printf(out, "%s%s", s->name, s->type == OPTION_SECRET ? "-file" : "");
+}
+
+static void pad(struct buf *out, size_t n)
+{
+	while (n--)
+		buf_append_char(out, ' ');
+}
+
+/* Words of @text up to @width, from @column on; lines after the first begin at @indent. */
+static void wrap(struct buf *out, struct str text, size_t column, size_t indent, size_t width)
+{
+	struct str word;
+	bool first = true;
+	while (str_split(&text, ' ', &word)) {
+		if (!first && column + 1 + word.n > width) {
+			buf_append_char(out, '\n');
+			pad(out, indent);
+			column = indent;
+		} else if (!first) {
+			buf_append_char(out, ' ');
+			column++;
+		}
+		buf_append_str(out, word);
+		column += word.n;
+		first = false;
+	}
+	buf_append_char(out, '\n');
+}
+
+/* "  --name ARG" and the help beside it, or below where there is no room. */
+static void entry(struct buf *out, struct str left, struct str help, size_t width)
+{
+	size_t indent = width < 2 * HELP_COLUMN ? 8 : HELP_COLUMN;
+	buf_printf(out, "  %.*s", STR_ARG(left));
+	size_t column = left.n + 2;
+	if (column + 2 > indent) {
+		buf_append_char(out, '\n');
+		column = 0;
+	}
+	pad(out, indent - column);
+	wrap(out, help, indent, indent, width);
+}
+
+static bool takes(const struct option_command *c, const struct option_spec *s)
+{
+	if (s->type == OPTION_SECTION)
+		return !c;
+	if (!c)
+		return !(s->flags & OPTION_COMMAND_ONLY);
+	for (size_t i = 0; c->options[i]; i++)
+		if (strcmp(c->options[i], s->name) == 0)
+			return true;
+	return false;
+}
+
+static void append_left(const struct option_spec *s, struct buf *out)
+{
+	buf_append_str(out, s->type == OPTION_SECTION ? STR("") : STR("--"));
+	if (s->type == OPTION_FLAG && s->initial && strcmp(s->initial, "true") == 0)
+		buf_append_str(out, STR("no-"));
+	option_flag_name(s, out);
+	if (s->type == OPTION_SECTION)
+		buf_append_char(out, ':');
+	else if (s->type == OPTION_SECRET)
+		buf_append_str(out, STR(" FILE"));
+	else if (s->type != OPTION_FLAG)
+		buf_printf(out, " %s", s->metavar ? s->metavar : "VALUE");
+}
+
+static void append_choices(const struct option_spec *s, struct buf *out)
+{
+	buf_append_str(out, STR(": "));
+	option_describe(s, out);
+}
+
+static void append_help(const struct option_table *t, const struct option_spec *s, struct buf *out)
+{
+	buf_append_str(out, str_of(s->help));
+	if (s->type == OPTION_ENUM)
+		append_choices(s, out);
+	if (s->type == OPTION_LIST)
+		buf_append_str(out, STR("; may be given again and again"));
+	if (s->type == OPTION_SECTION) {
+		buf_append_str(out, STR(" [in the file only]"));
+		return;
+	}
+	buf_append_str(out, STR(" ["));
+	if (s->flags & OPTION_REQUIRED)
+		buf_append_str(out, STR("required; "));
+	if (s->initial && s->initial[0])
+		buf_printf(out, "default: %s; ", s->initial);
+	buf_append_str(out, STR("env: "));
+	option_env_name(t, s, out);
+	if (s->type == OPTION_SECRET) {
+		buf_append_str(out, STR(" (the secret itself) or "));
+		option_env_name(t, s, out);
+		buf_append_str(out, STR("_FILE"));
+	}
+	buf_append_char(out, ']');
+}
+
+static void append_option(
+	const struct option_table *t, const struct option_spec *s, size_t width, struct buf *out)
+{
+	_cleanup_buf_ struct buf left, help;
+	buf_init(&left, TEXT_MAX);
+	buf_init(&help, TEXT_MAX);
+	append_left(s, &left);
+	append_help(t, s, &help);
+	entry(out, buf_str(&left), buf_str(&help), width);
+}
+
+static bool same_group(const struct option_spec *a, const struct option_spec *b)
+{
+	return str_eq(str_of(a->group), str_of(b->group));
+}
+
+static bool is_shown(const struct option_command *c, const struct option_spec *s)
+{
+	return takes(c, s) && !(s->flags & OPTION_HIDDEN);
+}
+
+/* The options of the group that spec @first opens, if it is the first one shown of it. */
+static void append_group(const struct option_table *t, const struct option_command *c, size_t first,
+	size_t width, struct buf *out)
+{
+	const struct option_spec *s = &t->specs[first];
+	for (size_t i = 0; i < first; i++)
+		if (is_shown(c, &t->specs[i]) && same_group(&t->specs[i], s))
+			return;
+	buf_printf(out, "\n%s:\n", s->group ? s->group : "Options");
+	for (size_t i = first; i < t->count; i++)
+		if (is_shown(c, &t->specs[i]) && same_group(&t->specs[i], s))
+			append_option(t, &t->specs[i], width, out);
+}
+
+static void append_builtins(const struct option_table *t, size_t width, struct buf *out)
+{
+	buf_append_str(out, STR("\nGeneral:\n"));
+	for (size_t i = 0; i < ARRAY_SIZE(builtins); i++) {
+		const struct option_spec *s = &builtins[i];
+		if (s->metavar) {
+			append_option(t, s, width, out);
+			continue;
+		}
+		_cleanup_buf_ struct buf left;
+		buf_init(&left, TEXT_MAX);
+		if (s->name[0] == 'h' || s->name[0] == 'v')
+			buf_printf(&left, "-%c, ", s->name[0] == 'h' ? 'h' : 'V');
+		append_left(s, &left);
+		entry(out, buf_str(&left), str_of(s->help), width);
+	}
+}
+
+static void append_usage(
+	const struct option_table *t, const struct option_command *c, struct buf *out)
+{
+	buf_printf(out, "Usage: %s%s%s [OPTION]...\n", t->program, c ? " " : "", c ? c->name : "");
+	if (!c && t->command_count)
+		buf_printf(out, "       %s COMMAND [OPTION]...\n", t->program);
+}
+
+static void append_commands(const struct option_table *t, size_t width, struct buf *out)
+{
+	if (!t->command_count)
+		return;
+	buf_append_str(out, STR("\nCommands:\n"));
+	for (size_t i = 0; i < t->command_count; i++)
+		entry(out, str_of(t->commands[i].name), str_of(t->commands[i].summary), width);
+}
+
+void option_help_text(const struct option_table *t, const struct option_command *command,
+	size_t width, struct buf *out)
+{
+	append_usage(t, command, out);
+	struct str summary = str_of(command ? command->summary : t->summary);
+	if (summary.n) {
+		buf_append_char(out, '\n');
+		wrap(out, summary, 0, 0, width);
+	}
+	if (!command)
+		append_commands(t, width, out);
+	for (size_t i = 0; i < t->count; i++)
+		if (is_shown(command, &t->specs[i]))
+			append_group(t, command, i, width, out);
+	append_builtins(t, width, out);
+	buf_append_char(out, '\n');
+	wrap(out,
+		STR("The command line counts before the environment, the environment before the "
+		    "file."),
+		0, 0, width);
+}
+
+/* --- JSON --- */
+
+static const char *const type_names[] = {[OPTION_FLAG] = "flag",
+	[OPTION_STRING] = "string",
+	[OPTION_INT] = "int",
+	[OPTION_DURATION] = "duration",
+	[OPTION_SIZE] = "size",
+	[OPTION_ENUM] = "enum",
+	[OPTION_LIST] = "list",
+	[OPTION_SECRET] = "secret",
+	[OPTION_SECTION] = "section"};
+
+static void member(struct buf *out, const char *name, struct str value)
+{
+	buf_printf(out, ",\"%s\":\"", name);
+	escape_json(out, value, SIZE_MAX);
+	buf_append_char(out, '"');
+}
+
+static void member_text(struct buf *out, const char *name, const char *value)
+{
+	if (value)
+		member(out, name, str_of(value));
+}
+
+static void member_bool(struct buf *out, const char *name, bool value)
+{
+	buf_printf(out, ",\"%s\":%s", name, value ? "true" : "false");
+}
+
+static void append_choice_list(struct buf *out, const struct option_spec *s)
+{
+	buf_append_str(out, STR(",\"choices\":["));
+	for (const struct option_choice *c = s->choices; c->name; c++) {
+		buf_append_str(out, c == s->choices ? STR("\"") : STR(",\""));
+		escape_json(out, str_of(c->name), SIZE_MAX);
+		buf_append_char(out, '"');
+	}
+	buf_append_char(out, ']');
+}
+
+static void append_bounds(struct buf *out, const struct option_spec *s)
+{
+	buf_printf(out, ",\"min\":%lld", (long long)s->min);
+	if (s->max)
+		buf_printf(out, ",\"max\":%lld", (long long)s->max);
+}
+
+static void append_json_option(
+	struct buf *out, const struct option_table *t, const struct option_spec *s)
+{
+	_cleanup_buf_ struct buf name;
+	buf_init(&name, TEXT_MAX);
+	option_flag_name(s, &name);
+	buf_append_str(out, STR("{\"name\":\""));
+	escape_json(out, buf_str(&name), SIZE_MAX);
+	buf_append_char(out, '"');
+	member_text(out, "type", type_names[s->type]);
+	if (s->type != OPTION_SECTION) {
+		buf_reset(&name);
+		option_env_name(t, s, &name);
+		if (s->type == OPTION_SECRET) {
+			member(out, "env_secret", buf_str(&name));
+			buf_append_str(&name, STR("_FILE"));
+		}
+		member(out, "env", buf_str(&name));
+	}
+	member_text(out, "metavar", s->type == OPTION_SECRET ? "FILE" : s->metavar);
+	member_text(out, "default", s->initial);
+	if (s->type == OPTION_INT || s->type == OPTION_DURATION || s->type == OPTION_SIZE)
+		append_bounds(out, s);
+	if (s->type == OPTION_ENUM)
+		append_choice_list(out, s);
+	member_text(out, "group", s->group);
+	member_bool(out, "reloadable", s->flags & OPTION_RELOADABLE);
+	member_bool(out, "required", s->flags & OPTION_REQUIRED);
+	member_bool(out, "hidden", s->flags & OPTION_HIDDEN);
+	member_bool(out, "command_only", s->flags & OPTION_COMMAND_ONLY);
+	member_text(out, "help", s->help);
+	buf_append_char(out, '}');
+}
+
+static void append_json_command(struct buf *out, const struct option_command *c)
+{
+	buf_append_str(out, STR("{\"name\":\""));
+	escape_json(out, str_of(c->name), SIZE_MAX);
+	buf_append_char(out, '"');
+	member_text(out, "summary", c->summary);
+	buf_append_str(out, STR(",\"options\":["));
+	for (size_t i = 0; c->options[i]; i++) {
+		buf_append_str(out, i ? STR(",\"") : STR("\""));
+		escape_json(out, str_of(c->options[i]), SIZE_MAX);
+		buf_append_char(out, '"');
+	}
+	buf_append_str(out, STR("]}"));
+}
+
+void option_help_json(const struct option_table *t, struct buf *out)
+{
+	buf_append_str(out, STR("{\"program\":\""));
+	escape_json(out, str_of(t->program), SIZE_MAX);
+	buf_append_char(out, '"');
+	member_text(out, "version", t->version);
+	buf_append_str(out, STR(",\"options\":[\n"));
+	for (size_t i = 0; i < t->count; i++) {
+		buf_append_str(out, i ? STR(",\n") : STR(""));
+		append_json_option(out, t, &t->specs[i]);
+	}
+	buf_append_str(out, STR("\n],\"commands\":["));
+	for (size_t i = 0; i < t->command_count; i++) {
+		buf_append_str(out, i ? STR(",\n") : STR("\n"));
+		append_json_command(out, &t->commands[i]);
+	}
+	buf_append_str(out, STR("]}\n"));
+}
