@@ -512,7 +512,7 @@ static bool mark_set(struct reader *r, const struct schema_field *f, ProtobufCMe
 {
 	void *quantifier = (char *)message + f->c->quantifier_offset;
 	if (pbmember_in_oneof(f)) {
-		if (pbmember_case(message, f))
+		if (pbmember_case(message, f) && !pbmember_is_case(message, f))
 			return fail(r, "another member of the same oneof is given already");
 		*(uint32_t *)quantifier = f->c->id;
 	} else if (f->c->label == PROTOBUF_C_LABEL_OPTIONAL && f->c->quantifier_offset) {

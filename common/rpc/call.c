@@ -184,54 +184,60 @@ static Google__Protobuf__Any *pack_any(
 	return any;
 }
 
-static Google__Protobuf__Any *bad_request(struct call *call)
+static Google__Protobuf__Any *bad_request(const struct status *status, struct arena *arena)
 {
 	Google__Rpc__BadRequest__FieldViolation violation =
 		GOOGLE__RPC__BAD_REQUEST__FIELD_VIOLATION__INIT;
 	Google__Rpc__BadRequest__FieldViolation *violations[] = {&violation};
-	violation.field = call->status.field;
-	violation.description = call->status.message;
+	/* protobuf-c forgot the const; packing only reads */
+	violation.field = (char *)(uintptr_t)status->field;
+	violation.description = (char *)(uintptr_t)status->message;
 	Google__Rpc__BadRequest details = GOOGLE__RPC__BAD_REQUEST__INIT;
 	details.n_field_violations = 1;
 	details.field_violations = violations;
-	return pack_any(call->arena, &details.base, "google.rpc.BadRequest");
+	return pack_any(arena, &details.base, "google.rpc.BadRequest");
 }
 
-static Google__Protobuf__Any *retry_info(struct call *call)
+static Google__Protobuf__Any *retry_info(struct arena *arena)
 {
 	Google__Protobuf__Duration delay = GOOGLE__PROTOBUF__DURATION__INIT;
 	delay.seconds = 1;
 	Google__Rpc__RetryInfo details = GOOGLE__RPC__RETRY_INFO__INIT;
 	details.retry_delay = &delay;
-	return pack_any(call->arena, &details.base, "google.rpc.RetryInfo");
+	return pack_any(arena, &details.base, "google.rpc.RetryInfo");
 }
 
-static Google__Protobuf__Any *request_info(struct call *call)
+static Google__Protobuf__Any *request_info(const char *request_id, struct arena *arena)
 {
 	Google__Rpc__RequestInfo details = GOOGLE__RPC__REQUEST_INFO__INIT;
-	details.request_id = call->request_id;
-	return pack_any(call->arena, &details.base, "google.rpc.RequestInfo");
+	details.request_id = (char *)(uintptr_t)request_id;
+	return pack_any(arena, &details.base, "google.rpc.RequestInfo");
+}
+
+struct str status_details_of(
+	const struct status *status, const char *request_id, struct arena *arena)
+{
+	Google__Protobuf__Any *details[3];
+	Google__Rpc__Status message = GOOGLE__RPC__STATUS__INIT;
+	message.code = (int32_t)status->code;
+	message.message = (char *)(uintptr_t)status->message;
+	message.details = details;
+	if (status->field[0])
+		details[message.n_details++] = bad_request(status, arena);
+	if (status->code == STATUS_UNAVAILABLE || status->code == STATUS_RESOURCE_EXHAUSTED)
+		details[message.n_details++] = retry_info(arena);
+	if (request_id[0])
+		details[message.n_details++] = request_info(request_id, arena);
+	size_t size = google__rpc__status__get_packed_size(&message);
+	uint8_t *bytes = arena_alloc(arena, size);
+	google__rpc__status__pack(&message, bytes);
+	return (struct str){(char *)bytes, size};
 }
 
 struct str call_status_details(struct call *call)
 {
-	if (call->status_details.n)
-		return call->status_details;
-	Google__Protobuf__Any *details[3];
-	Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
-	status.code = (int32_t)call->status.code;
-	status.message = call->status.message;
-	status.details = details;
-	if (call->status.field[0])
-		details[status.n_details++] = bad_request(call);
-	if (call->status.code == STATUS_UNAVAILABLE ||
-		call->status.code == STATUS_RESOURCE_EXHAUSTED)
-		details[status.n_details++] = retry_info(call);
-	if (call->request_id[0])
-		details[status.n_details++] = request_info(call);
-	size_t size = google__rpc__status__get_packed_size(&status);
-	uint8_t *bytes = arena_alloc(call->arena, size);
-	google__rpc__status__pack(&status, bytes);
-	call->status_details = (struct str){(char *)bytes, size};
+	if (!call->status_details.n)
+		call->status_details =
+			status_details_of(&call->status, call->request_id, call->arena);
 	return call->status_details;
 }

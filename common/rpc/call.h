@@ -174,9 +174,12 @@ void call_to_loop(struct call *call, void (*run)(struct call *call));
  */
 ProtobufCAllocator call_allocator(struct arena *arena);
 
-/* The serialised google.rpc.Status of a failed call, in its arena: code, message, and as details a
- * google.rpc.BadRequest for a field at fault, a google.rpc.RetryInfo for UNAVAILABLE and
- * RESOURCE_EXHAUSTED, and a google.rpc.RequestInfo. */
+/* A serialised google.rpc.Status in @arena: code, message, and as details a google.rpc.BadRequest for
+ * a field at fault, a google.rpc.RetryInfo for UNAVAILABLE and RESOURCE_EXHAUSTED, and a
+ * google.rpc.RequestInfo if @request_id is not empty. */
+struct str status_details_of(
+	const struct status *status, const char *request_id, struct arena *arena);
+/* That of a failed call, in its arena. */
 struct str call_status_details(struct call *call);
 
 /* Where a call goes. */
