@@ -22,6 +22,20 @@
 
 struct store;
 
+/* Told of every change, by this process or another, after it is durable and before the one who
+ * asked for it is; on a thread of the store's own: quick, and without calls of the store. This is
+ * how caches learn that what they keep has gone. */
+struct store_listener {
+	/* A token was made or deleted; of @token only kind, owner, name and hash are set. */
+	void (*token_changed)(void *arg, const struct token_fields *token);
+	void (*roles_changed)(void *arg);
+	/* Anything may have changed: the store was away for a while. */
+	void (*all_changed)(void *arg);
+	void *arg;
+};
+/* Before the first operation. */
+void store_set_listener(struct store *s, const struct store_listener *listener);
+
 /* Who waits for an operation, and until when. */
 struct store_waiter {
 	struct loop *home;
@@ -144,6 +158,9 @@ void store_setting_put(struct store *s, struct str name, struct str value,
 	struct store_waiter waiter, store_done_fn *done);
 
 /* --- Health --- */
+
+/* "sqlite" */
+const char *store_name(const struct store *s);
 
 /* A probe read and, for a store that can refuse writes while reads work (a full disk), its last
  * known ability to write. */

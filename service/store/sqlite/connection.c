@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/store/sqlite/connection.h"
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#define TOKEN_COLUMNS                                                                              \
+	"hash, kind, owner, name, description, roles, expires_day, created_us, last_used_us"
+
+static const char *const statement_texts[STATEMENT_ID_COUNT] = {
+	/* IMMEDIATE: a transaction that starts as a reader may be refused when it begins to write.
+	 */
+	[STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
+	[STATEMENT_COMMIT] = "COMMIT",
+	[STATEMENT_ROLLBACK] = "ROLLBACK",
+	[STATEMENT_SAVEPOINT] = "SAVEPOINT member",
+	[STATEMENT_RELEASE] = "RELEASE member",
+	[STATEMENT_UNDO] = "ROLLBACK TO member",
+	[STATEMENT_PROBE] = "SELECT value FROM counter WHERE name = 'user_tokens'",
+	[STATEMENT_TOUCH] = "UPDATE counter SET value = value WHERE name = 'user_tokens'",
+	[STATEMENT_COUNTERS] = "SELECT (SELECT value FROM counter WHERE name = 'user_tokens'), "
+			       "(SELECT value FROM counter WHERE name = 'service_tokens')",
+	[STATEMENT_COUNT_BY] = "UPDATE counter SET value = value + ?2 WHERE name = ?1",
+	[STATEMENT_TOKEN_INSERT] = "INSERT INTO token (" TOKEN_COLUMNS ") "
+				   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) "
+				   "ON CONFLICT (kind, owner, name) DO NOTHING",
+	[STATEMENT_TOKEN_DELETE] = "DELETE FROM token WHERE kind = ?1 AND owner = ?2 AND name = ?3",
+	[STATEMENT_TOKEN_BY_HASH] = "SELECT " TOKEN_COLUMNS " FROM token WHERE hash = ?1",
+	[STATEMENT_TOKEN_BY_NAME] = "SELECT " TOKEN_COLUMNS " FROM token "
+				    "WHERE kind = ?1 AND owner = ?2 AND name = ?3",
+	/* ?3 is the place of the page: where it begins; ?4 is the name that is behind us. */
+	[STATEMENT_TOKENS_OF_OWNER] =
+		"SELECT " TOKEN_COLUMNS " FROM token "
+		"WHERE kind = ?1 AND owner = ?2 AND name >= ?3 AND name <> ?4 AND name <= ?5 "
+		"AND expires_day > ?6 AND expires_day <= ?7 ORDER BY name LIMIT ?8",
+	[STATEMENT_TOKENS_OF_ALL] =
+		"SELECT " TOKEN_COLUMNS " FROM token "
+		"WHERE kind = ?1 AND (name, owner) > (?3, ?4) AND name <= ?5 "
+		"AND expires_day > ?6 AND expires_day <= ?7 ORDER BY name, owner LIMIT ?8",
+	[STATEMENT_REQUEST_GET] = "SELECT fingerprint, salt, token_hash FROM request "
+				  "WHERE principal = ?1 AND id = ?2 AND expires_us > ?3",
+	[STATEMENT_REQUEST_PUT] =
+		"INSERT INTO request (principal, id, fingerprint, salt, token_hash, expires_us) "
+		"VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (principal, id) DO UPDATE SET "
+		"fingerprint = excluded.fingerprint, salt = excluded.salt, "
+		"token_hash = excluded.token_hash, expires_us = excluded.expires_us",
+	[STATEMENT_REQUEST_PURGE] = "DELETE FROM request WHERE (principal, id) IN "
+				    "(SELECT principal, id FROM request WHERE expires_us <= ?1 "
+				    "ORDER BY expires_us LIMIT ?2)",
+	[STATEMENT_PROFILE_GET] =
+		"SELECT email_notification, slack_notification, bucket, pool FROM profile "
+		"WHERE user_name = ?1",
+	[STATEMENT_PROFILE_PUT] =
+		"INSERT INTO profile "
+		"(user_name, email_notification, slack_notification, bucket, pool) "
+		"VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (user_name) DO UPDATE SET "
+		"email_notification = excluded.email_notification, "
+		"slack_notification = excluded.slack_notification, "
+		"bucket = excluded.bucket, pool = excluded.pool",
+	[STATEMENT_ROLES] = "SELECT name, description, policies, immutable FROM role ORDER BY name",
+	[STATEMENT_ROLE_PUT] = "INSERT INTO role (name, description, policies, immutable) "
+			       "VALUES (?1, ?2, ?3, ?4) ON CONFLICT (name) DO UPDATE SET "
+			       "description = excluded.description, policies = excluded.policies, "
+			       "immutable = excluded.immutable",
+	[STATEMENT_ROLE_DELETE] = "DELETE FROM role WHERE name = ?1",
+	[STATEMENT_SETTING_GET] = "SELECT value FROM setting WHERE name = ?1",
+	[STATEMENT_SETTING_INIT] = "INSERT INTO setting (name, value) VALUES (?1, ?2) "
+				   "ON CONFLICT (name) DO NOTHING",
+	[STATEMENT_SETTING_PUT] = "INSERT INTO setting (name, value) VALUES (?1, ?2) "
+				  "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+};
+
+/* --- The border --- */
+
+/* Many operations fail for one cause; a line a second tells it as well. */
+static void log_failure(const char *what, int code, const char *text)
+{
+	static _Atomic int64_t next_us;
+	static atomic_uint suppressed;
+	int64_t now = clock_mono(&clock_system).us;
+	int64_t due = atomic_load(&next_us);
+	if (now < due || !atomic_compare_exchange_strong(&next_us, &due, now + US_PER_S)) {
+		atomic_fetch_add(&suppressed, 1);
+		return;
+	}
+	log_warning("store.failed", LOG_TEXT("what", what), LOG_I64("sqlite_code", code),
+		LOG_TEXT("error", text), LOG_I64("suppressed", atomic_exchange(&suppressed, 0)));
+}
+
+/* Errors after which a new connection may do what this one cannot. */
+static bool is_breaking(int code)
+{
+	switch (code & 0xff) {
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_IOERR:
+	case SQLITE_CANTOPEN:
+	case SQLITE_PROTOCOL:
+	case SQLITE_READONLY:
+	case SQLITE_ERROR: /* no such table: somebody changed the file */
+		return true;
+	default:
+		return false;
+	}
+}
+
+static struct status translate(int code)
+{
+	switch (code & 0xff) {
+	case SQLITE_CONSTRAINT:
+		return status_error(STATUS_ALREADY_EXISTS, "the row exists already");
+	case SQLITE_FULL:
+		return status_error(STATUS_UNAVAILABLE, "the token store has no room left");
+	case SQLITE_READONLY:
+		return status_error(STATUS_UNAVAILABLE, "the token store cannot be written now");
+	case SQLITE_NOMEM:
+		return status_error(STATUS_UNAVAILABLE, "the token store is out of memory");
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_IOERR:
+	case SQLITE_CANTOPEN:
+	case SQLITE_PROTOCOL:
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+	case SQLITE_INTERRUPT:
+	case SQLITE_SCHEMA:
+	case SQLITE_ERROR:
+		return status_error(STATUS_UNAVAILABLE, "the token store cannot be read now");
+	default:
+		return status_error(STATUS_INTERNAL, "the token store failed");
+	}
+}
+
+struct status connection_failed(struct connection *c, const char *what, int code)
+{
+	if ((code & 0xff) != SQLITE_CONSTRAINT) {
+		const char *detail = c->db && sqlite3_extended_errcode(c->db) == code
+					     ? sqlite3_errmsg(c->db)
+					     : sqlite3_errstr(code);
+		log_failure(what, code, detail);
+		c->broken = c->broken || is_breaking(code);
+	}
+	return translate(code);
+}
+
+/* --- Open and close --- */
+
+struct status connection_run(struct connection *c, const char *sql)
+{
+	int code = sqlite3_exec(c->db, sql, NULL, NULL, NULL);
+	return code == SQLITE_OK ? status_ok() : connection_failed(c, "set-up", code);
+}
+
+static struct status pragma_int(struct connection *c, const char *sql, int64_t *ret)
+{
+	sqlite3_stmt *stmt = NULL;
+	int code = sqlite3_prepare_v2(c->db, sql, -1, &stmt, NULL);
+	if (code == SQLITE_OK) {
+		code = sqlite3_step(stmt);
+		if (code == SQLITE_ROW) {
+			*ret = sqlite3_column_int64(stmt, 0);
+			code = SQLITE_OK;
+		} else if (code == SQLITE_DONE) {
+			code = SQLITE_CORRUPT;
+		}
+	}
+	sqlite3_finalize(stmt);
+	return code == SQLITE_OK ? status_ok() : connection_failed(c, "set-up", code);
+}
+
+/* Ours, or empty. This is also the first read: a file that is no database, or whose
+ * log cannot be recovered, fails here. */
+static struct status check_identity(struct connection *c, const struct connection_options *o)
+{
+	int64_t id = 0, tables = 0;
+	TRY(pragma_int(c, "PRAGMA application_id", &id));
+	TRY(pragma_int(c, "SELECT count(*) FROM sqlite_schema", &tables));
+	if (id == CONNECTION_APPLICATION_ID)
+		return status_ok();
+	if (id != 0 || tables != 0)
+		return status_error(STATUS_FAILED_PRECONDITION,
+			"'%s' is a database of another program", o->path);
+	return o->read_only ? connection_failed(c, "an empty database", SQLITE_NOTADB)
+			    : status_ok();
+}
+
+static struct status use_log(struct connection *c, const struct connection_options *o)
+{
+	sqlite3_stmt *stmt = NULL;
+	int code = sqlite3_prepare_v2(c->db, "PRAGMA journal_mode = WAL", -1, &stmt, NULL);
+	if (code == SQLITE_OK)
+		code = sqlite3_step(stmt);
+	bool is_wal = code == SQLITE_ROW &&
+		      str_eq_nocase(str_of((const char *)sqlite3_column_text(stmt, 0)), STR("wal"));
+	int end = sqlite3_finalize(stmt);
+	if (code != SQLITE_ROW || end != SQLITE_OK)
+		return connection_failed(c, "journal_mode", code == SQLITE_ROW ? end : code);
+	if (!is_wal)
+		return status_error(STATUS_FAILED_PRECONDITION,
+			"'%s' is on a file system without shared memory, which the write-ahead log "
+			"needs",
+			o->path);
+	return connection_run(c, "PRAGMA journal_size_limit = 16777216");
+}
+
+static int on_commit(void *arg, sqlite3 *db, const char *name, int pages)
+{
+	(void)db;
+	(void)name;
+	struct connection *c = arg;
+	c->wal_pages = pages;
+	c->has_written = true;
+	return SQLITE_OK;
+}
+
+static struct status set_up(struct connection *c, const struct connection_options *o)
+{
+	/* Not with ATTACH, not with functions of a schema that somebody prepared for us. */
+	sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
+	sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, (int *)NULL);
+	sqlite3_extended_result_codes(c->db, 1);
+	sqlite3_busy_timeout(c->db, o->busy_timeout_ms);
+	sqlite3_wal_hook(c->db, on_commit, c);
+
+	char sql[256];
+	/* A negative cache_size is in KiB. Savepoints keep what they undo in memory. Memory-mapped
+	 * reads would turn a bad sector into a signal. */
+	snprintf(sql, sizeof sql,
+		"PRAGMA cache_size = -%d; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0; "
+		"PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0",
+		o->cache_kib);
+	TRY(connection_run(c, sql));
+	TRY(check_identity(c, o));
+	return o->read_only ? connection_run(c, "PRAGMA query_only = ON") : use_log(c, o);
+}
+
+struct status connection_open(const struct connection_options *o, struct connection *ret)
+{
+	struct connection *c = ret;
+	memset(c, 0, sizeof *c);
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
+	int code = sqlite3_open_v2(o->path, &c->db, flags, o->vfs);
+	struct status status =
+		code == SQLITE_OK ? set_up(c, o) : connection_failed(c, "open", code);
+	if (!status_is_ok(&status))
+		connection_close(c);
+	return status;
+}
+
+void connection_close(struct connection *c)
+{
+	for (size_t i = 0; i < STATEMENT_ID_COUNT; i++)
+		sqlite3_finalize(c->statements[i]);
+	if (c->db)
+		sqlite3_close_v2(c->db);
+	memset(c, 0, sizeof *c);
+}
+
+bool connection_is_idle(const struct connection *c)
+{
+	return !c->db || sqlite3_get_autocommit(c->db);
+}
+
+bool connection_file_is_gone(struct connection *c)
+{
+	int gone = 0;
+	return sqlite3_file_control(c->db, "main", SQLITE_FCNTL_HAS_MOVED, &gone) == SQLITE_OK &&
+	       gone;
+}
+
+struct status connection_checkpoint(struct connection *c)
+{
+	c->wal_pages = 0;
+	int code = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	return code == SQLITE_OK || code == SQLITE_BUSY ? status_ok()
+							: connection_failed(c, "checkpoint", code);
+}
+
+int connection_changes(const struct connection *c)
+{
+	return sqlite3_changes(c->db);
+}
+
+/* --- Statements --- */
+
+struct statement statement_begin(struct connection *c, enum statement_id id)
+{
+	struct statement s = {.c = c};
+	if (!c->statements[id])
+		s.code = sqlite3_prepare_v3(c->db, statement_texts[id], -1,
+			SQLITE_PREPARE_PERSISTENT, &c->statements[id], NULL);
+	s.stmt = c->statements[id];
+	return s;
+}
+
+void statement_done(struct statement *s)
+{
+	if (!s->stmt)
+		return;
+	(void)sqlite3_reset(s->stmt); /* tells again how the last step failed */
+	sqlite3_clear_bindings(s->stmt);
+	s->stmt = NULL;
+}
+
+static void note(struct statement *s, int code)
+{
+	if (s->code == SQLITE_OK)
+		s->code = code;
+}
+
+/* The values live longer than the statement is in use: they are the operation's. */
+
+void bind_text(struct statement *s, int at, struct str text)
+{
+	if (s->code == SQLITE_OK)
+		note(s, text.p ? sqlite3_bind_text64(
+					 s->stmt, at, text.p, text.n, SQLITE_STATIC, SQLITE_UTF8)
+			       : sqlite3_bind_null(s->stmt, at));
+}
+
+void bind_blob(struct statement *s, int at, const void *p, size_t n)
+{
+	if (s->code == SQLITE_OK)
+		note(s, sqlite3_bind_blob64(s->stmt, at, p ? p : "", n, SQLITE_STATIC));
+}
+
+void bind_int(struct statement *s, int at, int64_t value)
+{
+	if (s->code == SQLITE_OK)
+		note(s, sqlite3_bind_int64(s->stmt, at, value));
+}
+
+struct status statement_step(struct statement *s, bool *ret_row)
+{
+	int code = s->code == SQLITE_OK ? sqlite3_step(s->stmt) : s->code;
+	if (code != SQLITE_ROW && code != SQLITE_DONE) {
+		struct status status =
+			connection_failed(s->c, s->stmt ? sqlite3_sql(s->stmt) : "prepare", code);
+		return status;
+	}
+	*ret_row = code == SQLITE_ROW;
+	return status_ok();
+}
+
+struct status statement_run(struct statement *s)
+{
+	bool row;
+	return statement_step(s, &row);
+}
+
+int64_t column_int(const struct statement *s, int at)
+{
+	return sqlite3_column_int64(s->stmt, at);
+}
+
+struct str column_text(const struct statement *s, int at)
+{
+	if (sqlite3_column_type(s->stmt, at) == SQLITE_NULL)
+		return (struct str){NULL, 0};
+	const char *p = sqlite3_column_blob(s->stmt, at);
+	return p ? (struct str){p, (size_t)sqlite3_column_bytes(s->stmt, at)} : STR("");
+}

@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/store/sqlite/operations.h"
+
+#include "common/base/arena.h"
+#include "common/base/xalloc.h"
+#include "service/store/row_codec.h"
+
+#include <stdint.h>
+#include <string.h>
+
+/* The last code point: no name is behind a prefix with it. */
+#define LAST_CHARACTER "\xF4\x8F\xBF\xBF"
+
+/* --- Tokens --- */
+
+static struct status damaged(struct connection *c)
+{
+	return connection_failed(c, "a damaged row", 11 /* SQLITE_CORRUPT */);
+}
+
+/* From a row of TOKEN_COLUMNS. */
+static struct status token_of_row(struct statement *s, struct token **ret)
+{
+	_cleanup_(arena_freep) struct arena *arena = arena_new();
+	struct token_fields f = {
+		.kind = column_int(s, 1) == TOKEN_SERVICE ? TOKEN_SERVICE : TOKEN_USER,
+		.owner = column_text(s, 2),
+		.name = column_text(s, 3),
+		.description = column_text(s, 4),
+		.expires = {(int32_t)column_int(s, 6)},
+		.created = {column_int(s, 7)},
+		.last_used = {column_int(s, 8)},
+	};
+	struct str hash = column_text(s, 0);
+	if (hash.n != sizeof f.hash.bytes)
+		return damaged(s->c);
+	memcpy(f.hash.bytes, hash.p, sizeof f.hash.bytes);
+	struct status roles = row_roles_parse(column_text(s, 5), arena, &f.roles, &f.n_roles);
+	if (!status_is_ok(&roles))
+		return damaged(s->c);
+	*ret = token_new(&f);
+	return status_ok();
+}
+
+/* The one row of a statement that has one at most; NULL if there is none. */
+static struct status find_token(struct statement *s, struct token **ret)
+{
+	bool row;
+	*ret = NULL;
+	TRY(statement_step(s, &row));
+	return row ? token_of_row(s, ret) : status_ok();
+}
+
+static struct status find_by_hash(
+	struct connection *c, const struct token_hash *hash, struct token **ret)
+{
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_TOKEN_BY_HASH);
+	bind_blob(&s, 1, hash->bytes, sizeof hash->bytes);
+	_cleanup_(token_unrefp) struct token *t = NULL;
+	TRY(find_token(&s, &t));
+	/* The index compared it in whatever time; this is against an index that is damaged. */
+	if (t && !token_hash_eq(&t->fields.hash, hash))
+		return damaged(c);
+	*ret = TAKE_PTR(t);
+	return status_ok();
+}
+
+static struct status find_by_name(struct connection *c, enum token_kind kind, struct str owner,
+	struct str name, struct token **ret)
+{
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_TOKEN_BY_NAME);
+	bind_int(&s, 1, kind);
+	bind_text(&s, 2, owner.p ? owner : STR(""));
+	bind_text(&s, 3, name.p ? name : STR(""));
+	return find_token(&s, ret);
+}
+
+static struct status not_found(const struct store_op *op)
+{
+	return status_error(
+		STATUS_NOT_FOUND, "token '%.*s' does not exist", STR_ARG(op->in.by_name.name));
+}
+
+static struct status token_by_hash(struct connection *c, struct store_op *op)
+{
+	TRY(find_by_hash(c, &op->in.hash, &op->out.token));
+	return op->out.token ? status_ok()
+			     : status_error(STATUS_NOT_FOUND, "the token is not known");
+}
+
+static struct status token_by_name(struct connection *c, struct store_op *op)
+{
+	TRY(find_by_name(
+		c, op->in.by_name.kind, op->in.by_name.owner, op->in.by_name.name, &op->out.token));
+	return op->out.token ? status_ok() : not_found(op);
+}
+
+static void count_token(struct operation_effect *effect, enum token_kind kind, int by)
+{
+	*(kind == TOKEN_SERVICE ? &effect->service_tokens : &effect->user_tokens) += by;
+}
+
+/* An id that is known: the first result, or what is wrong with it. *@ret_known: it was. */
+static struct status replay(
+	struct connection *c, struct store_op *op, struct unix_time now, bool *ret_known)
+{
+	const struct store_request_id *request = &op->in.insert.request;
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_REQUEST_GET);
+	bind_text(&s, 1, request->principal.p ? request->principal : STR(""));
+	bind_text(&s, 2, request->id);
+	bind_int(&s, 3, now.us);
+	TRY(statement_step(&s, ret_known));
+	if (!*ret_known)
+		return status_ok();
+
+	struct str fingerprint = column_text(&s, 0), salt = column_text(&s, 1);
+	struct str hash = column_text(&s, 2);
+	struct token_hash made;
+	if (salt.n != sizeof op->out.salt || hash.n != sizeof made.bytes)
+		return damaged(c);
+	if (!str_eq(fingerprint,
+		    (struct str){(const char *)request->fingerprint, sizeof request->fingerprint}))
+		return status_invalid("request_id",
+			"request_id '%.*s' was used for a request with other content",
+			STR_ARG(request->id));
+	memcpy(made.bytes, hash.p, sizeof made.bytes);
+	memcpy(op->out.salt, salt.p, sizeof op->out.salt);
+	op->out.replayed = true;
+	TRY(find_by_hash(c, &made, &op->out.token));
+	if (!op->out.token)
+		return status_error(STATUS_NOT_FOUND,
+			"the token that request_id '%.*s' made was deleted since",
+			STR_ARG(request->id));
+	return status_ok();
+}
+
+static struct status remember_request(
+	struct connection *c, struct store_op *op, struct unix_time now)
+{
+	const struct store_request_id *request = &op->in.insert.request;
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_REQUEST_PUT);
+	bind_text(&s, 1, request->principal.p ? request->principal : STR(""));
+	bind_text(&s, 2, request->id);
+	bind_blob(&s, 3, request->fingerprint, sizeof request->fingerprint);
+	bind_blob(&s, 4, request->salt, sizeof request->salt);
+	bind_blob(&s, 5, op->in.insert.token->fields.hash.bytes, TOKEN_HASH_BYTES);
+	bind_int(&s, 6, now.us + (int64_t)REQUEST_LIFETIME_S * US_PER_S);
+	return statement_run(&s);
+}
+
+static struct status insert_row(struct connection *c, struct store_op *op, bool *ret_new)
+{
+	const struct token_fields *f = &op->in.insert.token->fields;
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_TOKEN_INSERT);
+	bind_blob(&s, 1, f->hash.bytes, sizeof f->hash.bytes);
+	bind_int(&s, 2, f->kind);
+	bind_text(&s, 3, f->owner);
+	bind_text(&s, 4, f->name);
+	bind_text(&s, 5, f->description);
+	bind_text(&s, 6, op->in.insert.roles);
+	bind_int(&s, 7, f->expires.days);
+	bind_int(&s, 8, f->created.us);
+	bind_int(&s, 9, f->last_used.us);
+	TRY(statement_run(&s));
+	*ret_new = connection_changes(c) > 0;
+	return status_ok();
+}
+
+static struct status token_insert(struct connection *c, struct store_op *op, struct unix_time now,
+	struct operation_effect *effect)
+{
+	struct token *token = op->in.insert.token;
+	const struct store_request_id *request = &op->in.insert.request;
+	bool known = false, new_row;
+	memcpy(op->out.salt, request->salt, sizeof op->out.salt);
+	if (request->id.n) {
+		TRY(replay(c, op, now, &known));
+		if (known)
+			return status_ok();
+	}
+	struct status status = insert_row(c, op, &new_row);
+	if (status.code == STATUS_ALREADY_EXISTS)
+		return status_error(
+			STATUS_ALREADY_EXISTS, "another token has the same secret already");
+	TRY(status);
+	if (!new_row) {
+		_cleanup_(token_unrefp) struct token *there = NULL;
+		if (op->maybe_done)
+			TRY(find_by_hash(c, &token->fields.hash, &there));
+		/* A commit that was said to have failed had not. */
+		if (!there)
+			return status_error(STATUS_ALREADY_EXISTS, "token '%.*s' already exists",
+				STR_ARG(token->fields.name));
+	} else {
+		count_token(effect, token->fields.kind, 1);
+		if (request->id.n)
+			TRY(remember_request(c, op, now));
+	}
+	op->out.token = token_ref(token);
+	return status_ok();
+}
+
+static struct status token_delete(
+	struct connection *c, struct store_op *op, struct operation_effect *effect)
+{
+	/* What an earlier try deleted, if its commit failed in a way that may have succeeded. */
+	_cleanup_(token_unrefp) struct token *before = TAKE_PTR(op->out.token);
+	TRY(find_by_name(
+		c, op->in.by_name.kind, op->in.by_name.owner, op->in.by_name.name, &op->out.token));
+	if (!op->out.token) {
+		if (!op->maybe_done || !before)
+			return not_found(op);
+		op->out.token = TAKE_PTR(before);
+		return status_ok();
+	}
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_TOKEN_DELETE);
+	bind_int(&s, 1, op->in.by_name.kind);
+	bind_text(&s, 2, op->in.by_name.owner);
+	bind_text(&s, 3, op->in.by_name.name);
+	TRY(statement_run(&s));
+	if (connection_changes(c) != 1)
+		return damaged(c);
+	count_token(effect, op->in.by_name.kind, -1);
+	return status_ok();
+}
+
+/* --- Lists --- */
+
+/* The first and the last name that the query may give. */
+static struct str first_name(const struct store_token_query *q)
+{
+	struct str from = q->name.n ? q->name : q->name_prefix;
+	if (q->has_after && str_cmp(q->after_name, from) >= 0)
+		from = q->after_name;
+	return from.p ? from : STR("");
+}
+
+static struct str last_name(const struct store_token_query *q, struct buf *memory)
+{
+	if (q->name.n)
+		return q->name;
+	buf_append_str(memory, q->name_prefix);
+	buf_append_str(memory, STR(LAST_CHARACTER));
+	return buf_str(memory);
+}
+
+static void bind_query(struct statement *s, const struct store_token_query *q, struct buf *memory)
+{
+	bool at_after = q->has_after && str_cmp(q->after_name, first_name(q)) == 0;
+	bind_int(s, 1, q->kind);
+	if (!q->any_owner)
+		bind_text(s, 2, q->owner.p ? q->owner : STR(""));
+	bind_text(s, 3, first_name(q));
+	/* Of one owner: the name to leave out. Of all: the owner behind whom to go on. No name and
+	 * no owner is empty, so the empty text leaves out none. */
+	struct str after = q->any_owner ? q->after_owner : q->after_name;
+	bind_text(s, 4, at_after && after.p ? after : STR(""));
+	bind_text(s, 5, last_name(q, memory));
+	bind_int(s, 6, q->state == STORE_TOKEN_ACTIVE ? q->today.days : INT64_MIN);
+	bind_int(s, 7, q->state == STORE_TOKEN_EXPIRED ? q->today.days : INT64_MAX);
+	bind_int(s, 8, q->limit > INT64_MAX ? INT64_MAX : (int64_t)q->limit);
+}
+
+static void add_token(struct store_op *op, size_t *capacity, struct token *token)
+{
+	if (op->out.n_tokens == *capacity) {
+		*capacity = *capacity ? *capacity * 2 : 16;
+		op->out.tokens = xreallocarray(op->out.tokens, *capacity, sizeof *op->out.tokens);
+	}
+	op->out.tokens[op->out.n_tokens++] = token;
+}
+
+static struct status token_list(struct connection *c, struct store_op *op)
+{
+	const struct store_token_query *q = &op->in.query;
+	_cleanup_buf_ struct buf memory; /* before the statement: it outlives what is bound */
+	buf_init(&memory, SIZE_MAX);
+	_cleanup_statement_ struct statement s = statement_begin(
+		c, q->any_owner ? STATEMENT_TOKENS_OF_ALL : STATEMENT_TOKENS_OF_OWNER);
+	bind_query(&s, q, &memory);
+	size_t capacity = 0;
+	for (;;) {
+		bool row;
+		TRY(statement_step(&s, &row));
+		if (!row)
+			return status_ok();
+		struct token *token;
+		TRY(token_of_row(&s, &token));
+		add_token(op, &capacity, token);
+	}
+}
+
+/* --- Profiles --- */
+
+static struct str keep(struct store_op *op, struct str text)
+{
+	if (!op->out.memory)
+		op->out.memory = arena_new();
+	return text.p ? arena_str(op->out.memory, text) : text;
+}
+
+static struct status read_profile(struct connection *c, struct store_op *op)
+{
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_PROFILE_GET);
+	bind_text(&s, 1, op->in.profile.user);
+	bool row;
+	TRY(statement_step(&s, &row));
+	struct store_profile *p = &op->out.profile;
+	*p = (struct store_profile){.user = keep(op, op->in.profile.user)};
+	if (row) {
+		p->email_notification = column_int(&s, 0) != 0;
+		p->slack_notification = column_int(&s, 1) != 0;
+		p->bucket = keep(op, column_text(&s, 2));
+		p->pool = keep(op, column_text(&s, 3));
+	}
+	return status_ok();
+}
+
+static struct status profile_change(struct connection *c, struct store_op *op)
+{
+	TRY(read_profile(c, op));
+	const struct store_profile_change *change = &op->in.profile.change;
+	const struct store_profile *old = &op->out.profile, *to = &change->to;
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_PROFILE_PUT);
+	bind_text(&s, 1, op->in.profile.user);
+	bind_int(&s, 2, (change->set_email ? to : old)->email_notification);
+	bind_int(&s, 3, (change->set_slack ? to : old)->slack_notification);
+	bind_text(&s, 4, (change->set_bucket ? to : old)->bucket);
+	bind_text(&s, 5, (change->set_pool ? to : old)->pool);
+	return statement_run(&s);
+}
+
+/* --- Roles --- */
+
+static struct status roles_load(struct connection *c, struct store_op *op)
+{
+	_cleanup_(arena_freep) struct arena *arena = arena_new();
+	op->out.roles = role_set_new();
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_ROLES);
+	for (;;) {
+		bool row;
+		TRY(statement_step(&s, &row));
+		if (!row)
+			return status_ok();
+		struct role role = {.name = column_text(&s, 0),
+			.description = column_text(&s, 1),
+			.immutable = column_int(&s, 3) != 0};
+		struct status policies = row_policies_parse(column_text(&s, 2), arena, &role);
+		if (!status_is_ok(&policies))
+			return damaged(c);
+		role_set_add(op->out.roles, &role);
+		arena_reset(arena);
+	}
+}
+
+static struct status role_put(struct connection *c, struct store_op *op)
+{
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_ROLE_PUT);
+	bind_text(&s, 1, op->in.role.name);
+	bind_text(&s, 2, op->in.role.description.p ? op->in.role.description : STR(""));
+	bind_text(&s, 3, op->in.role.policies);
+	bind_int(&s, 4, op->in.role.immutable);
+	return statement_run(&s);
+}
+
+static struct status role_delete(struct connection *c, struct store_op *op)
+{
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_ROLE_DELETE);
+	bind_text(&s, 1, op->in.role.name);
+	return statement_run(&s);
+}
+
+/* --- Settings --- */
+
+static struct status setting_get(struct connection *c, struct store_op *op)
+{
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_SETTING_GET);
+	bind_text(&s, 1, op->in.setting.name);
+	bool row;
+	TRY(statement_step(&s, &row));
+	if (!row)
+		return status_error(STATUS_NOT_FOUND, "setting '%.*s' is not set",
+			STR_ARG(op->in.setting.name));
+	op->out.value = keep(op, column_text(&s, 0));
+	return status_ok();
+}
+
+static struct status write_setting(
+	struct connection *c, const struct store_op *op, enum statement_id id)
+{
+	_cleanup_statement_ struct statement s = statement_begin(c, id);
+	bind_text(&s, 1, op->in.setting.name);
+	bind_blob(&s, 2, op->in.setting.value.p, op->in.setting.value.n);
+	return statement_run(&s);
+}
+
+static struct status setting_init(struct connection *c, struct store_op *op)
+{
+	TRY(write_setting(c, op, STATEMENT_SETTING_INIT));
+	return setting_get(c, op);
+}
+
+/* --- Health and upkeep --- */
+
+static struct status run_plain(struct connection *c, enum statement_id id)
+{
+	_cleanup_statement_ struct statement s = statement_begin(c, id);
+	return statement_run(&s);
+}
+
+/* Which of the two a check is depends on where it runs: see sqlite_store.c. */
+static struct status check(struct connection *c)
+{
+	return run_plain(c, connection_is_idle(c) ? STATEMENT_PROBE : STATEMENT_TOUCH);
+}
+
+static struct status add_to_counter(struct connection *c, const char *name, int64_t by)
+{
+	if (by == 0)
+		return status_ok();
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_COUNT_BY);
+	bind_text(&s, 1, str_of(name));
+	bind_int(&s, 2, by);
+	return statement_run(&s);
+}
+
+struct status operation_count(struct connection *c, const struct operation_effect *effect)
+{
+	TRY(add_to_counter(c, "user_tokens", effect->user_tokens));
+	return add_to_counter(c, "service_tokens", effect->service_tokens);
+}
+
+struct status operation_read_counters(struct connection *c, struct store_counts *ret)
+{
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_COUNTERS);
+	bool row;
+	TRY(statement_step(&s, &row));
+	if (!row)
+		return damaged(c);
+	*ret = (struct store_counts){column_int(&s, 0), column_int(&s, 1)};
+	return status_ok();
+}
+
+struct status operation_purge_requests(
+	struct connection *c, struct unix_time now, int limit, int *ret)
+{
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_REQUEST_PURGE);
+	bind_int(&s, 1, now.us);
+	bind_int(&s, 2, limit);
+	TRY(statement_run(&s));
+	*ret = connection_changes(c);
+	return status_ok();
+}
+
+/* --- All of them --- */
+
+bool operation_is_write(enum store_op_type type)
+{
+	switch (type) {
+	case STORE_OP_TOKEN_INSERT:
+	case STORE_OP_TOKEN_DELETE:
+	case STORE_OP_PROFILE_CHANGE:
+	case STORE_OP_ROLE_PUT:
+	case STORE_OP_ROLE_DELETE:
+	case STORE_OP_SETTING_INIT:
+	case STORE_OP_SETTING_PUT:
+		return true;
+	case STORE_OP_TOKEN_BY_HASH:
+	case STORE_OP_TOKEN_BY_NAME:
+	case STORE_OP_TOKEN_LIST:
+	case STORE_OP_PROFILE_GET:
+	case STORE_OP_ROLES_LOAD:
+	case STORE_OP_SETTING_GET:
+	case STORE_OP_CHECK:
+	case STORE_OP_COUNT:
+		return false;
+	}
+	return false;
+}
+
+struct status operation_run(struct connection *c, struct store_op *op, struct unix_time now,
+	struct operation_effect *effect)
+{
+	switch (op->type) {
+	case STORE_OP_TOKEN_INSERT:
+		return token_insert(c, op, now, effect);
+	case STORE_OP_TOKEN_DELETE:
+		return token_delete(c, op, effect);
+	case STORE_OP_TOKEN_BY_HASH:
+		return token_by_hash(c, op);
+	case STORE_OP_TOKEN_BY_NAME:
+		return token_by_name(c, op);
+	case STORE_OP_TOKEN_LIST:
+		return token_list(c, op);
+	case STORE_OP_PROFILE_GET:
+		return read_profile(c, op);
+	case STORE_OP_PROFILE_CHANGE:
+		return profile_change(c, op);
+	case STORE_OP_ROLES_LOAD:
+		return roles_load(c, op);
+	case STORE_OP_ROLE_PUT:
+		return role_put(c, op);
+	case STORE_OP_ROLE_DELETE:
+		return role_delete(c, op);
+	case STORE_OP_SETTING_GET:
+		return setting_get(c, op);
+	case STORE_OP_SETTING_INIT:
+		return setting_init(c, op);
+	case STORE_OP_SETTING_PUT:
+		return write_setting(c, op, STATEMENT_SETTING_PUT);
+	case STORE_OP_CHECK:
+		return check(c);
+	case STORE_OP_COUNT:
+		break;
+	}
+	return status_error(STATUS_INTERNAL, "an unknown operation");
+}

@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/store/sqlite/sqlite_store.h"
+
+#include "common/base/log.h"
+#include "common/base/xalloc.h"
+#include "service/store/sqlite/connection.h"
+#include "service/store/sqlite/data_dir.h"
+#include "service/store/sqlite/migrate.h"
+#include "service/store/sqlite/op_queue.h"
+#include "service/store/sqlite/operations.h"
+#include "service/store/store_ops.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	/* As many as one transaction takes in: a bound on what a failed commit has to do again. */
+	GROUP_MAX = 512,
+	READERS_MAX = 16,
+	WRITER_CACHE_KIB = 2048,
+	READER_CACHE_KIB = 1024,
+	CHECKPOINT_PAGES = 1000,
+	PURGE_BATCH = 200,
+	BACKOFF_LEAST_MS = 20,
+	BACKOFF_MOST_MS = 2000,
+};
+
+/* A connection that is opened again, after a while, when it broke. */
+struct link {
+	struct connection connection;
+	struct connection_options options;
+	struct mono_time retry_at;
+	int backoff_ms;
+};
+
+struct sqlite_store {
+	struct store store;
+	struct sqlite_store_options options;
+	struct data_dir dir;
+	struct op_queue writes, reads;
+	pthread_t writer, readers[READERS_MAX];
+	int n_readers;
+
+	struct {
+		struct link link;
+		struct mono_time purge_at;
+	} writing; /* writer thread only, once it runs */
+
+	_Atomic int64_t user_tokens, service_tokens;
+	_Atomic uint64_t commits, written;
+	/* The last write failed for a reason of the file; the next check tries one. */
+	atomic_bool writes_fail;
+
+	atomic_int threads_left;
+	struct {
+		struct loop_task task;
+		struct loop *home;
+		void (*stopped)(void *arg);
+		void *arg;
+	} stop;
+};
+
+static struct sqlite_store *of_store(const struct store *s)
+{
+	return (struct sqlite_store *)(uintptr_t)s;
+}
+
+/* --- Connections that come back --- */
+
+static void link_init(struct sqlite_store *s, struct link *l, bool read_only)
+{
+	*l = (struct link){
+		.options = {.path = s->dir.database,
+			.vfs = s->options.vfs,
+			.read_only = read_only,
+			.cache_kib = read_only ? READER_CACHE_KIB : WRITER_CACHE_KIB,
+			.busy_timeout_ms = s->options.busy_timeout_ms},
+	};
+}
+
+static struct status open_for_writing(struct sqlite_store *s, struct link *l)
+{
+	struct store_counts counts;
+	TRY(connection_open(&l->options, &l->connection));
+	TRY(migrate(&l->connection, s->dir.database, clock_now(s->options.clock)));
+	TRY(operation_read_counters(&l->connection, &counts));
+	atomic_store(&s->user_tokens, counts.user_tokens);
+	atomic_store(&s->service_tokens, counts.service_tokens);
+	return status_ok();
+}
+
+static struct status open_for_reading(struct sqlite_store *s, struct link *l)
+{
+	/* The probe reads through all that a lookup needs: header, log, schema. */
+	struct store_counts counts;
+	(void)s;
+	TRY(connection_open(&l->options, &l->connection));
+	return operation_read_counters(&l->connection, &counts);
+}
+
+static struct status link_open(struct sqlite_store *s, struct link *l)
+{
+	struct status status =
+		l->options.read_only ? open_for_reading(s, l) : open_for_writing(s, l);
+	if (status_is_ok(&status)) {
+		l->backoff_ms = 0;
+		return status;
+	}
+	connection_close(&l->connection);
+	l->backoff_ms = l->backoff_ms ? l->backoff_ms * 2 : BACKOFF_LEAST_MS;
+	if (l->backoff_ms > BACKOFF_MOST_MS)
+		l->backoff_ms = BACKOFF_MOST_MS;
+	l->retry_at = mono_time_add_ms(clock_mono(s->options.clock), l->backoff_ms);
+	return status;
+}
+
+/* OK when the connection can be used; tries to get it back if it is time for that. */
+static struct status link_use(struct sqlite_store *s, struct link *l)
+{
+	if (l->connection.db && !l->connection.broken)
+		return status_ok();
+	connection_close(&l->connection);
+	if (l->backoff_ms && clock_mono(s->options.clock).us < l->retry_at.us)
+		return status_error(STATUS_UNAVAILABLE, "the token store cannot be read now");
+	struct status status = link_open(s, l);
+	/* Whatever it is (somebody put a newer schema there), callers cannot do anything about it.
+	 */
+	if (!status_is_ok(&status))
+		return status_error(STATUS_UNAVAILABLE, "the token store cannot be read now");
+	if (!l->options.read_only)
+		store_tell_all(&s->store);
+	return status;
+}
+
+/* --- The writer --- */
+
+static struct status run_plain(struct connection *c, enum statement_id id)
+{
+	_cleanup_statement_ struct statement s = statement_begin(c, id);
+	return statement_run(&s);
+}
+
+/* Undoes all since BEGIN, if SQLite has not done it. */
+static void abandon(struct connection *c)
+{
+	if (connection_is_idle(c))
+		return;
+	struct status status = run_plain(c, STATEMENT_ROLLBACK);
+	if (!status_is_ok(&status) || !connection_is_idle(c))
+		c->broken = true;
+}
+
+/* Does one member of a group inside its own savepoint. Its result is in op->status; an error of
+ * this function is the end of the group. */
+static struct status run_member(
+	struct sqlite_store *s, struct store_op *op, struct operation_effect *effect)
+{
+	struct connection *c = &s->writing.link.connection;
+	struct operation_effect own = {0};
+	if (op->type != STORE_OP_TOKEN_DELETE) /* it remembers what it deleted */
+		store_op_clear(op);
+	TRY(run_plain(c, STATEMENT_SAVEPOINT));
+	op->status = operation_run(c, op, clock_now(s->options.clock), &own);
+	if (connection_is_idle(c)) /* the error rolled back everybody's work */
+		return status_is_ok(&op->status) ? status_error(STATUS_UNAVAILABLE,
+							   "the token store cannot be written now")
+						 : op->status;
+	if (status_is_ok(&op->status)) {
+		effect->user_tokens += own.user_tokens;
+		effect->service_tokens += own.service_tokens;
+	} else {
+		TRY(run_plain(c, STATEMENT_UNDO));
+	}
+	return run_plain(c, STATEMENT_RELEASE);
+}
+
+static struct status run_members(
+	struct sqlite_store *s, struct list *group, struct operation_effect *effect)
+{
+	struct connection *c = &s->writing.link.connection;
+	list_for_each (node, group)
+		TRY(run_member(s, container_of(node, struct store_op, link), effect));
+	TRY(operation_count(c, effect));
+	struct status status = run_plain(c, STATEMENT_COMMIT);
+	if (!status_is_ok(&status)) {
+		/* The log may hold it all the same. */
+		list_for_each (node, group)
+			container_of(node, struct store_op, link)->maybe_done = true;
+	}
+	return status;
+}
+
+static void after_commit(
+	struct sqlite_store *s, struct list *group, const struct operation_effect *effect)
+{
+	atomic_fetch_add(&s->user_tokens, effect->user_tokens);
+	atomic_fetch_add(&s->service_tokens, effect->service_tokens);
+	if (s->writing.link.connection.has_written) {
+		atomic_store(&s->writes_fail, false);
+		atomic_fetch_add(&s->commits, 1);
+	}
+	list_for_each (node, group) {
+		const struct store_op *op = container_of(node, struct store_op, link);
+		if (!status_is_ok(&op->status))
+			continue;
+		atomic_fetch_add(&s->written, 1);
+		if (op->out.token && !op->out.replayed)
+			store_tell_token(&s->store, op->out.token);
+		else if (op->type == STORE_OP_ROLE_PUT || op->type == STORE_OP_ROLE_DELETE)
+			store_tell_roles(&s->store);
+	}
+}
+
+/* One transaction with all of @group. *@ret_began: it failed after its beginning, so its members
+ * may fare better alone. */
+static struct status run_group(struct sqlite_store *s, struct list *group, bool *ret_began)
+{
+	struct connection *c = &s->writing.link.connection;
+	struct operation_effect effect = {0};
+	*ret_began = false;
+	TRY(link_use(s, &s->writing.link));
+	if (connection_file_is_gone(c)) {
+		log_error("store.file_is_gone", LOG_TEXT("path", s->dir.database));
+		return status_error(STATUS_UNAVAILABLE, "the token store cannot be written now");
+	}
+	TRY(run_plain(c, STATEMENT_BEGIN));
+	*ret_began = true;
+	c->has_written = false;
+	struct status status = run_members(s, group, &effect);
+	if (status_is_ok(&status))
+		after_commit(s, group, &effect);
+	else
+		abandon(c);
+	return status;
+}
+
+static void fail_all(struct sqlite_store *s, struct list *group, struct status status)
+{
+	atomic_store(&s->writes_fail, true);
+	list_for_each (node, group)
+		container_of(node, struct store_op, link)->status = status;
+}
+
+/* Leaves its result in each member of @group. */
+static void write_group(struct sqlite_store *s, struct list *group)
+{
+	bool began;
+	struct status status = run_group(s, group, &began);
+	if (status_is_ok(&status))
+		return;
+	bool is_single = group->next == group->prev;
+	if (!began || is_single) {
+		fail_all(s, group, status);
+		return;
+	}
+	/* One that cannot be done took the others with it. */
+	list_for_each (node, group) {
+		struct list alone;
+		list_remove(node);
+		list_init(&alone);
+		list_add_tail(&alone, node);
+		status = run_group(s, &alone, &began);
+		if (!status_is_ok(&status))
+			fail_all(s, &alone, status);
+		list_remove(node);
+		list_add_tail(node_next, node);
+	}
+}
+
+static void answer_late_ones(struct sqlite_store *s, struct list *ops)
+{
+	struct mono_time now = clock_mono(s->options.clock);
+	list_for_each (node, ops) {
+		struct store_op *op = container_of(node, struct store_op, link);
+		if (!store_op_is_late(op, now))
+			continue;
+		list_remove(node);
+		store_op_finish(op, status_error(STATUS_DEADLINE_EXCEEDED,
+					    "the deadline passed while waiting for the store"));
+	}
+}
+
+static void purge(struct sqlite_store *s)
+{
+	struct mono_time now = clock_mono(s->options.clock);
+	if (now.us < s->writing.purge_at.us)
+		return;
+	struct connection *c = &s->writing.link.connection;
+	int purged = 0;
+	struct status status =
+		operation_purge_requests(c, clock_now(s->options.clock), PURGE_BATCH, &purged);
+	bool has_more = status_is_ok(&status) && purged == PURGE_BATCH;
+	s->writing.purge_at = has_more ? now : mono_time_add_ms(now, s->options.purge_interval_ms);
+}
+
+/* What has time: after the answers are on their way. */
+static void upkeep(struct sqlite_store *s)
+{
+	struct connection *c = &s->writing.link.connection;
+	if (!c->db || c->broken)
+		return;
+	purge(s);
+	if (c->wal_pages >= CHECKPOINT_PAGES)
+		(void)connection_checkpoint(c); /* logged; the log just grows until the next one */
+}
+
+static int until_purge_ms(const struct sqlite_store *s)
+{
+	int64_t us = s->writing.purge_at.us - clock_mono(s->options.clock).us;
+	return us <= 0 ? 0 : us > INT64_C(60) * US_PER_S ? 60000 : (int)(us / US_PER_MS) + 1;
+}
+
+static void thread_ends(struct sqlite_store *s)
+{
+	if (atomic_fetch_sub(&s->threads_left, 1) == 1)
+		loop_post(s->stop.home, &s->stop.task);
+}
+
+static void *writer_main(void *arg)
+{
+	struct sqlite_store *s = arg;
+	struct list group;
+	list_init(&group);
+	while (op_queue_take(&s->writes, GROUP_MAX, until_purge_ms(s), &group)) {
+		answer_late_ones(s, &group);
+		if (!list_empty(&group))
+			write_group(s, &group);
+		store_op_finish_all(&group);
+		upkeep(s);
+	}
+	connection_close(&s->writing.link.connection);
+	thread_ends(s);
+	return NULL;
+}
+
+/* --- Readers --- */
+
+static struct status read_one(struct sqlite_store *s, struct link *l, struct store_op *op)
+{
+	if (store_op_is_late(op, clock_mono(s->options.clock)))
+		return status_error(STATUS_DEADLINE_EXCEEDED,
+			"the deadline passed while waiting for the store");
+	struct operation_effect effect = {0};
+	TRY(link_use(s, l));
+	return operation_run(&l->connection, op, clock_now(s->options.clock), &effect);
+}
+
+static void *reader_main(void *arg)
+{
+	struct sqlite_store *s = arg;
+	struct link link;
+	struct list ops;
+	link_init(s, &link, true);
+	list_init(&ops);
+	while (op_queue_take(&s->reads, 1, -1, &ops)) {
+		struct list *node = list_pop(&ops);
+		if (!node)
+			continue;
+		struct store_op *op = container_of(node, struct store_op, link);
+		struct status status = read_one(s, &link, op);
+		bool try_write = op->type == STORE_OP_CHECK && status_is_ok(&status) &&
+				 atomic_load(&s->writes_fail) &&
+				 op_queue_push(&s->writes, op) == OP_QUEUE_OK;
+		if (!try_write)
+			store_op_finish(op, status);
+	}
+	connection_close(&link.connection);
+	thread_ends(s);
+	return NULL;
+}
+
+/* --- The port --- */
+
+static void submit(struct store *store, struct store_op *op)
+{
+	struct sqlite_store *s = of_store(store);
+	struct op_queue *queue = operation_is_write(op->type) ? &s->writes : &s->reads;
+	switch (op_queue_push(queue, op)) {
+	case OP_QUEUE_OK:
+		break;
+	case OP_QUEUE_FULL:
+		store_op_finish(op, status_error(STATUS_RESOURCE_EXHAUSTED,
+					    "too many operations wait for the token store"));
+		break;
+	case OP_QUEUE_CLOSED:
+		store_op_finish(
+			op, status_error(STATUS_UNAVAILABLE, "the token store is shut down"));
+		break;
+	}
+}
+
+static struct store_counts counts(const struct store *store)
+{
+	const struct sqlite_store *s = of_store(store);
+	return (struct store_counts){atomic_load(&s->user_tokens), atomic_load(&s->service_tokens)};
+}
+
+struct sqlite_store_stats sqlite_store_stats(const struct store *store)
+{
+	const struct sqlite_store *s = of_store(store);
+	return (struct sqlite_store_stats){atomic_load(&s->commits), atomic_load(&s->written)};
+}
+
+static void release(struct sqlite_store *s)
+{
+	op_queue_done(&s->writes);
+	op_queue_done(&s->reads);
+	data_dir_close(&s->dir);
+	free(s);
+}
+
+static void on_threads_ended(struct loop_task *task)
+{
+	struct sqlite_store *s = container_of(task, struct sqlite_store, stop.task);
+	void (*stopped)(void *arg) = s->stop.stopped;
+	void *arg = s->stop.arg;
+	pthread_join(s->writer, NULL);
+	for (int i = 0; i < s->n_readers; i++)
+		pthread_join(s->readers[i], NULL);
+	release(s);
+	stopped(arg);
+}
+
+static void stop(struct store *store, struct loop *home, void (*stopped)(void *arg), void *arg)
+{
+	struct sqlite_store *s = of_store(store);
+	s->stop.home = home;
+	s->stop.stopped = stopped;
+	s->stop.arg = arg;
+	s->stop.task.run = on_threads_ended;
+	op_queue_close(&s->writes);
+	op_queue_close(&s->reads);
+}
+
+static const struct store_ops sqlite_ops = {
+	.name = "sqlite",
+	.submit = submit,
+	.counts = counts,
+	.stop = stop,
+};
+
+/* --- Start --- */
+
+static void set_up_library(void)
+{
+	/* Counting memory takes a lock of the whole process at every allocation. */
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
+static void start_thread(pthread_t *ret, void *(*run)(void *), void *arg, const char *name)
+{
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (pthread_create(ret, NULL, run, arg) != 0) {
+		log_error("fatal", LOG_TEXT("error", "cannot start a thread"));
+		abort();
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_setname_np(*ret, name);
+}
+
+static void start_threads(struct sqlite_store *s)
+{
+	atomic_store(&s->threads_left, 1 + s->n_readers);
+	start_thread(&s->writer, writer_main, s, "store-writer");
+	for (int i = 0; i < s->n_readers; i++)
+		start_thread(&s->readers[i], reader_main, s, "store-reader");
+}
+
+static void set_options(struct sqlite_store *s, const struct sqlite_store_options *options)
+{
+	struct sqlite_store_options *o = &s->options;
+	*o = *options;
+	o->data_dir = NULL; /* borrowed; dir has a copy */
+	o->busy_timeout_ms = o->busy_timeout_ms ? o->busy_timeout_ms : 5000;
+	o->purge_interval_ms = o->purge_interval_ms ? o->purge_interval_ms : 60000;
+	o->max_waiting = o->max_waiting ? o->max_waiting : 4096;
+	s->n_readers = o->n_readers ? o->n_readers : 2;
+	if (s->n_readers > READERS_MAX)
+		s->n_readers = READERS_MAX;
+}
+
+struct status sqlite_store_open(const struct sqlite_store_options *options, struct store **ret)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, set_up_library);
+
+	struct data_dir dir;
+	TRY(data_dir_open(options->data_dir, &dir));
+	struct sqlite_store *s = xnew(struct sqlite_store);
+	s->store.ops = &sqlite_ops;
+	s->dir = dir;
+	set_options(s, options);
+	op_queue_init(&s->writes, s->options.max_waiting);
+	op_queue_init(&s->reads, s->options.max_waiting);
+	link_init(s, &s->writing.link, false);
+
+	struct status status = link_open(s, &s->writing.link);
+	if (!status_is_ok(&status) && status.code != STATUS_UNAVAILABLE) {
+		release(s);
+		return status;
+	}
+	atomic_store(&s->writes_fail, !status_is_ok(&status));
+	start_threads(s);
+	*ret = &s->store;
+	return status_ok();
+}

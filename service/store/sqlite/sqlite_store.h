@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The embedded store: one SQLite file in a folder that this process owns.
+ *
+ * One writer thread commits groups: all writes that wait share a transaction and one fsync, and
+ * each hears its own result, after the commit. Readers have threads and connections of their own
+ * and never wait for the writer (write-ahead log). While the file cannot be read or written (disk
+ * full, damaged, read-only) operations answer UNAVAILABLE, and go on by themselves once the cause
+ * is gone. */
+#pragma once
+
+#include "common/base/clock.h"
+#include "common/base/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct store;
+
+struct sqlite_store_options {
+	const char *data_dir;
+	const struct clock *clock;
+	const char *vfs;       /* NULL: SQLite's own */
+	int n_readers;         /* 0: 2 */
+	size_t max_waiting;    /* reads, and writes, before RESOURCE_EXHAUSTED; 0: 4,096 of each */
+	int busy_timeout_ms;   /* for another program that has the file locked; 0: 5 s */
+	int purge_interval_ms; /* of requests that are too old to be repeated; 0: 1 min */
+};
+
+/* Makes folder and database where they are missing. A database that cannot be read right now is no
+ * error: the store is there, unavailable, and tries again.
+ *
+ * FAILED_PRECONDITION  another process has the folder; it is on a network file system; the schema
+ *                      is newer than this program; the file belongs to another program
+ * and what file.h says of a folder that cannot be made or written */
+struct status sqlite_store_open(const struct sqlite_store_options *options, struct store **ret);
+
+/* For tests and metrics. */
+struct sqlite_store_stats {
+	uint64_t commits; /* transactions that changed the file */
+	uint64_t writes;  /* operations in them that succeeded */
+};
+struct sqlite_store_stats sqlite_store_stats(const struct store *s);

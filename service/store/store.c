@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/store/store.h"
+
+#include "common/base/arena.h"
+#include "common/base/buf.h"
+#include "common/base/xalloc.h"
+#include "service/store/row_codec.h"
+#include "service/store/store_ops.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	LIST_MAX_BYTES = 1 << 20
+};
+
+const char *store_op_name(enum store_op_type type)
+{
+	static const char *const names[STORE_OP_COUNT] = {
+		[STORE_OP_TOKEN_INSERT] = "token_insert",
+		[STORE_OP_TOKEN_DELETE] = "token_delete",
+		[STORE_OP_TOKEN_BY_HASH] = "token_by_hash",
+		[STORE_OP_TOKEN_BY_NAME] = "token_by_name",
+		[STORE_OP_TOKEN_LIST] = "token_list",
+		[STORE_OP_PROFILE_GET] = "profile_get",
+		[STORE_OP_PROFILE_CHANGE] = "profile_change",
+		[STORE_OP_ROLES_LOAD] = "roles_load",
+		[STORE_OP_ROLE_PUT] = "role_put",
+		[STORE_OP_ROLE_DELETE] = "role_delete",
+		[STORE_OP_SETTING_GET] = "setting_get",
+		[STORE_OP_SETTING_INIT] = "setting_init",
+		[STORE_OP_SETTING_PUT] = "setting_put",
+		[STORE_OP_CHECK] = "check",
+	};
+	return names[type];
+}
+
+/* --- The life of an operation --- */
+
+/* With room for texts of @n_bytes in @n_texts pieces. */
+static struct store_op *op_new(
+	enum store_op_type type, struct store_waiter waiter, size_t n_texts, size_t n_bytes)
+{
+	size_t size = sizeof(struct store_op) + n_texts + n_bytes;
+	struct store_op *op = xmalloc(size);
+	memset(op, 0, sizeof *op);
+	list_init(&op->link);
+	op->type = type;
+	op->waiter = waiter;
+	return op;
+}
+
+/* Puts a NUL-terminated copy of @s at *@at and moves it on. No text stays no text. */
+static struct str pack(char **at, struct str s)
+{
+	if (!s.p)
+		return (struct str){NULL, 0};
+	struct str copy = {*at, s.n};
+	memcpy(*at, s.p, s.n);
+	(*at)[s.n] = '\0';
+	*at += s.n + 1;
+	return copy;
+}
+
+void store_op_clear(struct store_op *op)
+{
+	token_unref(op->out.token);
+	for (size_t i = 0; i < op->out.n_tokens; i++)
+		token_unref(op->out.tokens[i]);
+	free(op->out.tokens);
+	role_set_unref(op->out.roles);
+	arena_free(op->out.memory);
+	memset(&op->out, 0, sizeof op->out);
+}
+
+static void op_free(struct store_op *op)
+{
+	store_op_clear(op);
+	if (op->type == STORE_OP_TOKEN_INSERT)
+		token_unref(op->in.insert.token);
+	free(op);
+}
+
+bool store_op_is_late(const struct store_op *op, struct mono_time now)
+{
+	return now.us >= op->waiter.deadline.us;
+}
+
+static void answer_insert(const struct store_op *op)
+{
+	struct store_insert_result result = {.replayed = op->out.replayed, .token = op->out.token};
+	memcpy(result.salt, op->out.salt, sizeof result.salt);
+	op->done.insert(op->waiter.arg, &op->status, &result);
+}
+
+static void answer(const struct store_op *op)
+{
+	switch (op->type) {
+	case STORE_OP_TOKEN_INSERT:
+		answer_insert(op);
+		break;
+	case STORE_OP_TOKEN_DELETE:
+	case STORE_OP_TOKEN_BY_HASH:
+	case STORE_OP_TOKEN_BY_NAME:
+		op->done.token(op->waiter.arg, &op->status, op->out.token);
+		break;
+	case STORE_OP_TOKEN_LIST:
+		op->done.tokens(op->waiter.arg, &op->status, op->out.tokens, op->out.n_tokens);
+		break;
+	case STORE_OP_PROFILE_GET:
+		op->done.profile(op->waiter.arg, &op->status, &op->out.profile);
+		break;
+	case STORE_OP_ROLES_LOAD:
+		op->done.roles(op->waiter.arg, &op->status, op->out.roles);
+		break;
+	case STORE_OP_SETTING_GET:
+	case STORE_OP_SETTING_INIT:
+		op->done.setting(op->waiter.arg, &op->status, op->out.value);
+		break;
+	case STORE_OP_PROFILE_CHANGE:
+	case STORE_OP_ROLE_PUT:
+	case STORE_OP_ROLE_DELETE:
+	case STORE_OP_SETTING_PUT:
+	case STORE_OP_CHECK:
+		op->done.plain(op->waiter.arg, &op->status);
+		break;
+	case STORE_OP_COUNT:
+		break;
+	}
+}
+
+static void deliver(struct loop_task *task)
+{
+	struct store_op *op = container_of(task, struct store_op, task);
+	answer(op);
+	op_free(op);
+}
+
+void store_op_finish(struct store_op *op, struct status status)
+{
+	op->status = status;
+	if (!status_is_ok(&status))
+		store_op_clear(op);
+	op->task.run = deliver;
+	loop_post(op->waiter.home, &op->task);
+}
+
+void store_op_finish_all(struct list *ops)
+{
+	for (struct list *node; (node = list_pop(ops));) {
+		struct store_op *op = container_of(node, struct store_op, link);
+		store_op_finish(op, op->status);
+	}
+}
+
+static void submit(struct store *s, struct store_op *op)
+{
+	s->ops->submit(s, op);
+}
+
+/* --- The listener --- */
+
+void store_set_listener(struct store *s, const struct store_listener *listener)
+{
+	s->listener = *listener;
+}
+
+void store_tell_token(const struct store *s, const struct token *token)
+{
+	if (s->listener.token_changed)
+		s->listener.token_changed(s->listener.arg, &token->fields);
+}
+
+void store_tell_roles(const struct store *s)
+{
+	if (s->listener.roles_changed)
+		s->listener.roles_changed(s->listener.arg);
+}
+
+void store_tell_all(const struct store *s)
+{
+	if (s->listener.all_changed)
+		s->listener.all_changed(s->listener.arg);
+}
+
+/* --- Tokens --- */
+
+void store_token_insert(struct store *s, struct token *token,
+	const struct store_request_id *request_id, struct store_waiter waiter,
+	store_insert_fn *done)
+{
+	static const struct store_request_id no_request;
+	const struct store_request_id *request = request_id ? request_id : &no_request;
+	_cleanup_buf_ struct buf roles;
+	buf_init(&roles, LIST_MAX_BYTES);
+	struct status status = row_roles_format(token->fields.roles, token->fields.n_roles, &roles);
+
+	struct store_op *op = op_new(
+		STORE_OP_TOKEN_INSERT, waiter, 3, roles.n + request->principal.n + request->id.n);
+	char *at = op->texts;
+	op->in.insert.token = token_ref(token);
+	op->in.insert.roles = pack(&at, buf_str(&roles));
+	op->in.insert.request = *request;
+	op->in.insert.request.principal = pack(&at, request->principal);
+	op->in.insert.request.id = pack(&at, request->id);
+	op->done.insert = done;
+	if (status_is_ok(&status))
+		submit(s, op);
+	else
+		store_op_finish(op, status);
+}
+
+static void submit_by_name(struct store *s, enum store_op_type type, enum token_kind kind,
+	struct str owner, struct str name, struct store_waiter waiter, store_token_fn *done)
+{
+	struct store_op *op = op_new(type, waiter, 2, owner.n + name.n);
+	char *at = op->texts;
+	op->in.by_name.kind = kind;
+	op->in.by_name.owner = pack(&at, owner);
+	op->in.by_name.name = pack(&at, name);
+	op->done.token = done;
+	submit(s, op);
+}
+
+void store_token_delete(struct store *s, enum token_kind kind, struct str owner, struct str name,
+	struct store_waiter waiter, store_token_fn *done)
+{
+	submit_by_name(s, STORE_OP_TOKEN_DELETE, kind, owner, name, waiter, done);
+}
+
+void store_token_by_name(struct store *s, enum token_kind kind, struct str owner, struct str name,
+	struct store_waiter waiter, store_token_fn *done)
+{
+	submit_by_name(s, STORE_OP_TOKEN_BY_NAME, kind, owner, name, waiter, done);
+}
+
+void store_token_by_hash(struct store *s, const struct token_hash *hash, struct store_waiter waiter,
+	store_token_fn *done)
+{
+	struct store_op *op = op_new(STORE_OP_TOKEN_BY_HASH, waiter, 0, 0);
+	op->in.hash = *hash;
+	op->done.token = done;
+	submit(s, op);
+}
+
+void store_token_list(struct store *s, const struct store_token_query *query,
+	struct store_waiter waiter, store_tokens_fn *done)
+{
+	struct store_op *op = op_new(STORE_OP_TOKEN_LIST, waiter, 5,
+		query->owner.n + query->name_prefix.n + query->name.n + query->after_name.n +
+			query->after_owner.n);
+	char *at = op->texts;
+	struct store_token_query *q = &op->in.query;
+	*q = *query;
+	q->owner = pack(&at, query->owner);
+	q->name_prefix = pack(&at, query->name_prefix);
+	q->name = pack(&at, query->name);
+	q->after_name = pack(&at, query->after_name);
+	q->after_owner = pack(&at, query->after_owner);
+	op->done.tokens = done;
+	submit(s, op);
+}
+
+struct store_counts store_token_counts(const struct store *s)
+{
+	return s->ops->counts(s);
+}
+
+/* --- Profiles --- */
+
+void store_profile_get(
+	struct store *s, struct str user, struct store_waiter waiter, store_profile_fn *done)
+{
+	struct store_op *op = op_new(STORE_OP_PROFILE_GET, waiter, 1, user.n);
+	char *at = op->texts;
+	op->in.profile.user = pack(&at, user);
+	op->done.profile = done;
+	submit(s, op);
+}
+
+void store_profile_change(struct store *s, struct str user,
+	const struct store_profile_change *change, struct store_waiter waiter, store_done_fn *done)
+{
+	const struct store_profile *to = &change->to;
+	struct store_op *op =
+		op_new(STORE_OP_PROFILE_CHANGE, waiter, 3, user.n + to->bucket.n + to->pool.n);
+	char *at = op->texts;
+	op->in.profile.change = *change;
+	op->in.profile.user = pack(&at, user);
+	op->in.profile.change.to.user = op->in.profile.user;
+	op->in.profile.change.to.bucket = pack(&at, to->bucket);
+	op->in.profile.change.to.pool = pack(&at, to->pool);
+	op->done.plain = done;
+	submit(s, op);
+}
+
+/* --- Roles --- */
+
+void store_roles_load(struct store *s, struct store_waiter waiter, store_roles_fn *done)
+{
+	struct store_op *op = op_new(STORE_OP_ROLES_LOAD, waiter, 0, 0);
+	op->done.roles = done;
+	submit(s, op);
+}
+
+void store_role_put(
+	struct store *s, const struct role *role, struct store_waiter waiter, store_done_fn *done)
+{
+	_cleanup_buf_ struct buf policies;
+	buf_init(&policies, LIST_MAX_BYTES);
+	struct status status = row_policies_format(role, &policies);
+
+	struct store_op *op = op_new(
+		STORE_OP_ROLE_PUT, waiter, 3, role->name.n + role->description.n + policies.n);
+	char *at = op->texts;
+	op->in.role.name = pack(&at, role->name);
+	op->in.role.description = pack(&at, role->description);
+	op->in.role.policies = pack(&at, buf_str(&policies));
+	op->in.role.immutable = role->immutable;
+	op->done.plain = done;
+	if (status_is_ok(&status))
+		submit(s, op);
+	else
+		store_op_finish(op, status);
+}
+
+void store_role_delete(
+	struct store *s, struct str name, struct store_waiter waiter, store_done_fn *done)
+{
+	struct store_op *op = op_new(STORE_OP_ROLE_DELETE, waiter, 1, name.n);
+	char *at = op->texts;
+	op->in.role.name = pack(&at, name);
+	op->done.plain = done;
+	submit(s, op);
+}
+
+/* --- Settings --- */
+
+static struct store_op *setting_op(
+	enum store_op_type type, struct str name, struct str value, struct store_waiter waiter)
+{
+	struct store_op *op = op_new(type, waiter, 2, name.n + value.n);
+	char *at = op->texts;
+	op->in.setting.name = pack(&at, name);
+	op->in.setting.value = pack(&at, value);
+	return op;
+}
+
+void store_setting_get(
+	struct store *s, struct str name, struct store_waiter waiter, store_setting_fn *done)
+{
+	struct store_op *op = setting_op(STORE_OP_SETTING_GET, name, (struct str){NULL, 0}, waiter);
+	op->done.setting = done;
+	submit(s, op);
+}
+
+void store_setting_init(struct store *s, struct str name, struct str value,
+	struct store_waiter waiter, store_setting_fn *done)
+{
+	struct store_op *op = setting_op(STORE_OP_SETTING_INIT, name, value, waiter);
+	op->done.setting = done;
+	submit(s, op);
+}
+
+void store_setting_put(struct store *s, struct str name, struct str value,
+	struct store_waiter waiter, store_done_fn *done)
+{
+	struct store_op *op = setting_op(STORE_OP_SETTING_PUT, name, value, waiter);
+	op->done.plain = done;
+	submit(s, op);
+}
+
+/* --- Health, end --- */
+
+const char *store_name(const struct store *s)
+{
+	return s->ops->name;
+}
+
+void store_check(struct store *s, struct store_waiter waiter, store_done_fn *done)
+{
+	struct store_op *op = op_new(STORE_OP_CHECK, waiter, 0, 0);
+	op->done.plain = done;
+	submit(s, op);
+}
+
+void store_stop(struct store *s, struct loop *home, void (*stopped)(void *arg), void *arg)
+{
+	s->ops->stop(s, home, stopped, arg);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an adapter implements: operations come as objects, and are finished as objects.
+ *
+ * The port (store.c) turns each call into one struct store_op, which holds copies of all that it is
+ * about, and hands it to the adapter; the adapter fills in what came out and calls
+ * store_op_finish, on any thread, which carries the answer to the waiter's loop. So an adapter has
+ * no callbacks, copies no arguments and posts no tasks: it has one function for each kind of
+ * operation, and a place where they wait. */
+#pragma once
+
+#include "common/base/list.h"
+#include "service/store/store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum store_op_type {
+	STORE_OP_TOKEN_INSERT,
+	STORE_OP_TOKEN_DELETE,
+	STORE_OP_TOKEN_BY_HASH,
+	STORE_OP_TOKEN_BY_NAME,
+	STORE_OP_TOKEN_LIST,
+	STORE_OP_PROFILE_GET,
+	STORE_OP_PROFILE_CHANGE,
+	STORE_OP_ROLES_LOAD,
+	STORE_OP_ROLE_PUT,
+	STORE_OP_ROLE_DELETE,
+	STORE_OP_SETTING_GET,
+	STORE_OP_SETTING_INIT,
+	STORE_OP_SETTING_PUT,
+	STORE_OP_CHECK,
+	STORE_OP_COUNT,
+};
+
+/* "token_insert": for logs and metrics. */
+const char *store_op_name(enum store_op_type type);
+
+struct store_op {
+	struct list link;      /* the adapter's: where it waits */
+	struct loop_task task; /* takes the answer home */
+	struct store_waiter waiter;
+	enum store_op_type type;
+	/* The adapter's: a commit of it failed in a way that may yet have succeeded. */
+	bool maybe_done;
+	struct status status;
+
+	/* What it is about; texts point into @texts. */
+	union {
+		struct {
+			struct token *token; /* a reference */
+			struct str roles;    /* as row_roles_format has them */
+			struct store_request_id request;
+		} insert;
+		struct {
+			enum token_kind kind;
+			struct str owner, name;
+		} by_name; /* and delete */
+		struct token_hash hash;
+		struct store_token_query query;
+		struct {
+			struct str user;
+			struct store_profile_change change; /* profile_change */
+		} profile;
+		struct {
+			struct str name, description, policies; /* as row_policies_format */
+			bool immutable;
+		} role; /* put; delete has the name only */
+		struct {
+			struct str name, value;
+		} setting;
+	} in;
+
+	/* What came out, the operation's own; see store_op_clear. */
+	struct {
+		struct token *token; /* a reference */
+		bool replayed;
+		uint8_t salt[32];
+		struct token **tokens; /* an array of references */
+		size_t n_tokens;
+		struct store_profile profile; /* its texts are in @memory, as is @value */
+		struct role_set *roles;
+		struct str value;
+		struct arena *memory;
+	} out;
+
+	union {
+		store_done_fn *plain;
+		store_insert_fn *insert;
+		store_token_fn *token;
+		store_tokens_fn *tokens;
+		store_profile_fn *profile;
+		store_roles_fn *roles;
+		store_setting_fn *setting;
+	} done;
+	char texts[];
+};
+
+/* Releases what came out, so that the operation can be done again. */
+void store_op_clear(struct store_op *op);
+/* The deadline passed, and it must not begin. */
+bool store_op_is_late(const struct store_op *op, struct mono_time now);
+/* Answers and forgets the operation; any thread. What came out counts only if @status is OK. */
+void store_op_finish(struct store_op *op, struct status status);
+/* For a batch of answers: finishes each with its own op->status. */
+void store_op_finish_all(struct list *ops);
+
+struct store_ops {
+	const char *name; /* "sqlite" */
+	/* Takes @op; any thread; never blocks. */
+	void (*submit)(struct store *s, struct store_op *op);
+	struct store_counts (*counts)(const struct store *s);
+	void (*stop)(struct store *s, struct loop *home, void (*stopped)(void *arg), void *arg);
+};
+
+/* The first member of every adapter's store. */
+struct store {
+	const struct store_ops *ops;
+	struct store_listener listener;
+};
+
+/* Tells the listener, if there is one. */
+void store_tell_token(const struct store *s, const struct token *token);
+void store_tell_roles(const struct store *s);
+void store_tell_all(const struct store *s);
