@@ -69,6 +69,7 @@ struct conn {
 	bool processing; /* conn_process is on the stack */
 	bool closing;    /* no further request */
 	bool lingering;
+	bool paused; /* reading is off: the input is full */
 	bool eof;
 	bool shaking; /* the TLS handshake goes on */
 	bool fresh;   /* no request yet */
@@ -323,6 +324,21 @@ static void conn_linger(struct conn *c)
 	evbuffer_drain(in, evbuffer_get_length(in));
 }
 
+/* Stops reading while the input is full. This is what the high-water mark of a bufferevent seems to
+ * be for, but libevent 2.1 calls the read callback again and again while the mark is reached
+ * (bufferevent_inbuf_wm_check): a loop that spins until the handler answers. */
+static void conn_pace(struct conn *c)
+{
+	bool full = evbuffer_get_length(bufferevent_get_input(c->bev)) >= MAX_INPUT_BYTES;
+	if (full == c->paused)
+		return;
+	c->paused = full;
+	if (full)
+		bufferevent_disable(c->bev, EV_READ);
+	else if (!c->eof)
+		bufferevent_enable(c->bev, EV_READ);
+}
+
 /* Puts the connection where it belongs once the event at hand is dealt with. */
 static void conn_settle(struct conn *c)
 {
@@ -331,6 +347,7 @@ static void conn_settle(struct conn *c)
 	bool sending = evbuffer_get_length(bufferevent_get_output(c->bev)) > 0;
 	if (!sending && c->closing && !c->lingering)
 		conn_linger(c);
+	conn_pace(c);
 	if (c->lingering && c->eof)
 		conn_close(c);
 	else if (c->lingering)
@@ -699,12 +716,14 @@ static void conn_process(struct conn *c)
 static void on_read(struct bufferevent *bev, void *arg)
 {
 	struct conn *c = arg;
-	if (c->lingering) {
+	if (c->closing) {
 		struct evbuffer *in = bufferevent_get_input(bev);
 		evbuffer_drain(in, evbuffer_get_length(in));
-	} else if (c->wait != WAIT_WRITE && !c->in_flight) {
-		/* while replies are unsent no further request is begun, so that they end some day
+	} else if (c->wait == WAIT_WRITE || c->in_flight) {
+		/* no further request is begun while replies are unsent, so that they end some day
 		 */
+		conn_pace(c);
+	} else {
 		conn_process(c);
 	}
 }
@@ -853,7 +872,6 @@ static struct conn *conn_new(
 	count(&s->stats.connections, 1);
 	count(&s->stats.accepted, 1);
 	bufferevent_setcb(bev, on_read, on_written, on_event, c);
-	bufferevent_setwatermark(bev, EV_READ, 0, MAX_INPUT_BYTES);
 	bufferevent_enable(bev, EV_READ | EV_WRITE);
 	set_ticking(s);
 	conn_settle(c);
