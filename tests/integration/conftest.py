@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from env import pb, program  # noqa: E402
+from env import fake_osmo, login_yaml, pb, program  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -82,3 +82,27 @@ _numbers = itertools.count()
 def unique():
     """unique("ci"): a resource name that no other test has."""
     return lambda stem="t": f"{stem}-{os.getpid()}-{next(_numbers)}x"
+
+
+@pytest.fixture
+def fake():
+    """A stand-in for the service, which answers what the test tells it to (env/fake_osmo.py)."""
+    result = fake_osmo.FakeOsmo()
+    yield result
+    result.stop()
+
+
+@pytest.fixture
+def legacy_fake():
+    """The same, knowing only what the existing service knows."""
+    result = fake_osmo.FakeOsmo(legacy=True)
+    yield result
+    result.stop()
+
+
+@pytest.fixture
+def logged_in(osmo, fake):
+    """The command line of a user who is logged in to `fake` with an access token and a live JWT."""
+    login_yaml.write_token(osmo, fake.url, fake_osmo.jwt(), refresh_token=fake_osmo.ACCESS_TOKEN,
+                           refresh_url=f"{fake.url}/api/auth/jwt/access_token")
+    return osmo
