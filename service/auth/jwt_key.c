@@ -178,10 +178,10 @@ const struct _cjose_jwk_int *jwt_key_cjose(const struct jwt_key *key)
 	return key->cjose;
 }
 
-struct secret jwt_key_export(const struct jwt_key *key)
+struct secret jwt_key_export(const struct jwt_key *key, bool private)
 {
 	cjose_err error;
-	char *text = cjose_jwk_to_json(key->cjose, true, &error);
+	char *text = cjose_jwk_to_json(key->cjose, private, &error);
 	if (!text)
 		abort();
 	struct secret secret = secret_of(str_of(text));

@@ -48,7 +48,8 @@ struct keyring *keyring_new(const struct keyring_config *config);
 /* A ring of the keys of a file, the first of which signs; the others are trusted (and published).
  *
  * INVALID_ARGUMENT  the first is no private key */
-struct status keyring_new_fixed(const struct jwt_keys *keys, struct keyring **ret);
+struct status keyring_new_fixed(
+	const struct jwt_keys *keys, struct loop *home, struct keyring **ret);
 /* The file was read again (SIGHUP). On an error the ring stays as it is. */
 struct status keyring_set_fixed(struct keyring *k, const struct jwt_keys *keys);
 /* After keyring_stop, or if it was never started. NULL is allowed. */
@@ -64,10 +65,13 @@ void keyring_start(struct keyring *k, struct mono_time deadline, store_done_fn *
 /* Stops following; @stopped runs on the loop when nothing is under way any more. */
 void keyring_stop(struct keyring *k, void (*stopped)(void *arg), void *arg);
 
-/* The next key becomes the current one; @done runs on the loop, once.
+/* The next key becomes the current one. An error at once means no callback; after OK @done runs on
+ * the loop, once.
  *
- * FAILED_PRECONDITION  the ring is fixed: its keys are those of the file */
-void keyring_rotate(struct keyring *k, struct mono_time deadline, store_done_fn *done, void *arg);
+ * FAILED_PRECONDITION  (at once) the ring is fixed: its keys are those of the file
+ * RESOURCE_EXHAUSTED   (later) it was rotated too often within the last hour */
+struct status keyring_rotate(
+	struct keyring *k, struct mono_time deadline, store_done_fn *done, void *arg);
 
 /* The state of the moment, with a reference for the caller; NULL before keyring_start is done. */
 struct keyring_state *keyring_get(struct keyring *k);

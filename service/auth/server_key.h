@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The server's own secret of 256 bits, from which all other keys derive (HKDF, RFC 5869): the one
  * that encrypts our signing keys in the store, and the one that secrets of repeatable requests
- * derive from. Whoever has it and the database has everything: it is kept beside neither.
+ * derive from. Whoever has it and the database can sign as we do: where the
+ * database is backed up or shared, the key belongs elsewhere (a file of its own, a mounted secret).
  *
  * A file may hold several keys, one a line: the first is used, all are tried to decrypt, so that a
  * key can be replaced without downtime. Immutable. Threads: any. */

@@ -36,7 +36,7 @@ static void a_generated_key_survives_export_and_parse(void **state)
 	(void)state;
 	_cleanup_(jwt_key_unrefp) struct jwt_key *key = jwt_key_generate(JWT_ES256);
 	assert_true(jwt_key_is_private(key));
-	_cleanup_secret_ struct secret text = jwt_key_export(key);
+	_cleanup_secret_ struct secret text = jwt_key_export(key, true);
 	_cleanup_jwt_keys_ struct jwt_keys keys = {.n = 0};
 	assert_ok(jwt_keys_parse(secret_str(&text), &keys));
 	assert_int_equal(keys.n, 1);
@@ -64,7 +64,7 @@ static void the_public_part_has_no_private_member(void **state)
 	assert_str(public->alg, "ES256");
 	assert_str(public->crv, "P-256");
 	assert_true(str_empty(public->n) && str_empty(public->e));
-	_cleanup_secret_ struct secret text = jwt_key_export(key);
+	_cleanup_secret_ struct secret text = jwt_key_export(key, true);
 	assert_non_null(strstr(text.p, "\"d\":"));
 }
 
@@ -79,7 +79,7 @@ static void pem_and_jwk_of_one_key_have_one_id(void **state)
 		assert_ok(jwt_keys_parse(str_of(public), &b));
 		assert_true(jwt_key_is_private(a.keys[0]));
 		assert_false(jwt_key_is_private(b.keys[0]));
-		_cleanup_secret_ struct secret jwk = jwt_key_export(a.keys[0]);
+		_cleanup_secret_ struct secret jwk = jwt_key_export(a.keys[0], true);
 		assert_ok(jwt_keys_parse(secret_str(&jwk), &c));
 		assert_true(str_eq(jwt_key_id(a.keys[0]), jwt_key_id(b.keys[0])));
 		assert_true(str_eq(jwt_key_id(a.keys[0]), jwt_key_id(c.keys[0])));

@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One operation at a time, each of them the same row of moves:
+ *
+ *   READ the record ──► (it is not there) MAKE two keys ──► INIT the record ──► done
+ *        │
+ *        └► take it over ──► (nothing is due) done
+ *                       └──► MAKE a key ──► WRITE the record ──► done
+ *
+ * What is due is looked at on every one of them, so that starting, following (each minute) and
+ * rotating differ in nothing but who asked. */
+#include "service/auth/keyring.h"
+
+#include "common/base/list.h"
+#include "common/base/log.h"
+#include "common/base/xalloc.h"
+#include "service/auth/key_record.h"
+
+#include <assert.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <signal.h>
+
+#define SETTING STR("jwt-keys")
+#define PURPOSE "jwt keys"
+
+enum {
+	FOLLOW_INTERVAL_S = 60,
+	FOLLOW_TIMEOUT_MS = 20000,
+	/* A next key of a new algorithm is published for as long before it signs: every replica
+	 * has seen it by then, and has agreed with the others on which it is. */
+	NEXT_MIN_AGE_S = 2 * FOLLOW_INTERVAL_S,
+};
+
+/* Somebody who waits for an operation; the ring's own have no done. */
+struct request {
+	struct list link;
+	bool rotate;
+	struct mono_time deadline;
+	store_done_fn *done;
+	void *arg;
+};
+
+enum change {
+	CHANGE_NOTHING,
+	CHANGE_PROMOTE,
+	CHANGE_NEXT,
+	CHANGE_SEAL, /* the same record under the first server key */
+};
+
+/* Keys that a thread of their own makes: RSA takes its time. */
+struct maker {
+	struct keyring *ring;
+	enum jwt_algorithm algorithm;
+	size_t n;
+	struct jwt_key *keys[2];
+	struct loop_task task;
+};
+
+struct keyring {
+	struct keyring_config config;
+	bool fixed;
+	struct {
+		pthread_mutex_t lock;
+		struct keyring_state *state;
+	} shared; /* any thread, locked */
+	_Atomic uint64_t generation;
+
+	/* The loop's. */
+	struct key_record record; /* as last taken over; no keys before */
+	char *sealed;             /* its text in the store */
+	struct list waiting;      /* requests */
+	struct request *active;
+	enum change change;
+	struct key_record changed; /* what is being written */
+	struct event *timer;
+	void (*stopped)(void *arg); /* keyring_stop was called */
+	void *stopped_arg;
+	struct loop_task task;
+};
+
+/* --- States, for all threads --- */
+
+static struct keyring_state *state_new(const struct jwt_keys *trusted, uint64_t generation)
+{
+	struct keyring_state *s = xnew(struct keyring_state);
+	for (size_t i = 0; i < trusted->n; i++)
+		jwt_keys_add(&s->trusted, trusted->keys[i]);
+	s->current = s->trusted.keys[0];
+	s->generation = generation;
+	atomic_init(&s->refs_, 1);
+	return s;
+}
+
+void keyring_state_unref(struct keyring_state *s)
+{
+	if (!s || atomic_fetch_sub_explicit(&s->refs_, 1, memory_order_acq_rel) != 1)
+		return;
+	jwt_keys_done(&s->trusted);
+	free(s);
+}
+
+struct keyring_state *keyring_get(struct keyring *k)
+{
+	pthread_mutex_lock(&k->shared.lock);
+	struct keyring_state *s = k->shared.state;
+	if (s)
+		atomic_fetch_add_explicit(&s->refs_, 1, memory_order_relaxed);
+	pthread_mutex_unlock(&k->shared.lock);
+	return s;
+}
+
+uint64_t keyring_generation(const struct keyring *k)
+{
+	return atomic_load_explicit(&k->generation, memory_order_acquire);
+}
+
+static bool same_keys(const struct jwt_keys *a, const struct jwt_keys *b)
+{
+	bool same = a->n == b->n;
+	for (size_t i = 0; same && i < a->n; i++)
+		same = str_eq(jwt_key_id(a->keys[i]), jwt_key_id(b->keys[i]));
+	return same;
+}
+
+static void show(struct keyring *k, const struct jwt_keys *trusted)
+{
+	/* Only this thread replaces the state, so it may look at it without the lock. */
+	struct keyring_state *old = k->shared.state;
+	if (old && same_keys(&old->trusted, trusted))
+		return;
+	struct keyring_state *s = state_new(trusted, old ? old->generation + 1 : 1);
+	pthread_mutex_lock(&k->shared.lock);
+	k->shared.state = s;
+	pthread_mutex_unlock(&k->shared.lock);
+	atomic_store_explicit(&k->generation, s->generation, memory_order_release);
+	log_info("jwt.keys", LOG_STR("current", jwt_key_id(s->current)),
+		LOG_TEXT("algorithm", jwt_algorithm_name(jwt_key_algorithm(s->current))),
+		LOG_I64("trusted", (int64_t)s->trusted.n));
+	keyring_state_unref(old);
+}
+
+/* --- Life --- */
+
+static struct keyring *ring_new(void)
+{
+	struct keyring *k = xnew(struct keyring);
+	pthread_mutex_init(&k->shared.lock, NULL);
+	list_init(&k->waiting);
+	return k;
+}
+
+struct keyring *keyring_new(const struct keyring_config *config)
+{
+	struct keyring *k = ring_new();
+	k->config = *config;
+	return k;
+}
+
+struct status keyring_set_fixed(struct keyring *k, const struct jwt_keys *keys)
+{
+	if (!keys->n || !jwt_key_is_private(keys->keys[0]))
+		return status_error(STATUS_INVALID_ARGUMENT,
+			"the first key must be a private one, to sign with; it is a public one");
+	show(k, keys);
+	return status_ok();
+}
+
+struct status keyring_new_fixed(
+	const struct jwt_keys *keys, struct loop *home, struct keyring **ret)
+{
+	_cleanup_(keyring_freep) struct keyring *k = ring_new();
+	k->fixed = true;
+	k->config.home = home;
+	TRY(keyring_set_fixed(k, keys));
+	*ret = TAKE_PTR(k);
+	return status_ok();
+}
+
+void keyring_free(struct keyring *k)
+{
+	if (!k)
+		return;
+	assert(!k->active && list_empty(&k->waiting));
+	if (k->timer)
+		event_free(k->timer);
+	keyring_state_unref(k->shared.state);
+	pthread_mutex_destroy(&k->shared.lock);
+	key_record_done(&k->record);
+	free(k->sealed);
+	free(k);
+}
+
+/* --- Operations --- */
+
+static void begin(struct keyring *k);
+
+static void run_stopped(struct loop_task *task)
+{
+	struct keyring *k = container_of(task, struct keyring, task);
+	k->stopped(k->stopped_arg);
+}
+
+static void answer(struct request *_takes_request, const struct status *status)
+{
+	if (_takes_request->done)
+		_takes_request->done(_takes_request->arg, status);
+	free(_takes_request);
+}
+
+static void finish(struct keyring *k, struct status status)
+{
+	struct request *request = TAKE_PTR(k->active);
+	key_record_done(&k->changed);
+	if (!status_is_ok(&status) && !request->done)
+		log_warning("jwt.keys_not_followed", LOG_STATUS(&status));
+	answer(request, &status);
+	if (!k->stopped)
+		begin(k);
+	else
+		loop_post(k->config.home, &k->task);
+}
+
+static struct store_waiter waiter(struct keyring *k)
+{
+	return (struct store_waiter){k->config.home, k->active->deadline, k};
+}
+
+static int64_t now_s(const struct keyring *k)
+{
+	return unix_time_s(clock_now(k->config.clock));
+}
+
+/* @text is what the store has. */
+static struct status take_over(struct keyring *k, struct str text, bool *ret_sealed_by_first)
+{
+	*ret_sealed_by_first = true;
+	if (k->sealed && str_eq(str_of(k->sealed), text))
+		return status_ok();
+	_cleanup_buf_ struct buf plain;
+	buf_init(&plain, KEY_RECORD_MAX_BYTES);
+	struct key_record record;
+	struct status status =
+		server_key_open(k->config.server_key, PURPOSE, text, &plain, ret_sealed_by_first);
+	if (status_is_ok(&status)) {
+		status = key_record_parse(buf_str(&plain), &record);
+		secret_wipe(plain.p, plain.n);
+	}
+	if (status.code == STATUS_FAILED_PRECONDITION)
+		return status_error(status.code,
+			"the signing keys in the store cannot be read: %s. Start with the key "
+			"that they were encrypted under",
+			status.message);
+	if (!status_is_ok(&status))
+		return status_error(status.code, "the signing keys in the store cannot be read: %s",
+			status.message);
+	key_record_done(&k->record);
+	k->record = record;
+	free(k->sealed);
+	k->sealed = str_dup(text);
+	return status_ok();
+}
+
+static void show_record(struct keyring *k)
+{
+	struct jwt_keys trusted;
+	key_record_expire(&k->record, now_s(k));
+	key_record_trusted(&k->record, &trusted);
+	show(k, &trusted);
+	jwt_keys_done(&trusted);
+}
+
+/* The copy shares the keys. */
+static struct key_record copy_record(const struct key_record *r)
+{
+	struct key_record copy = *r;
+	jwt_key_ref(copy.current.key);
+	jwt_key_ref(copy.next.key);
+	for (size_t i = 0; i < copy.n_retired; i++)
+		jwt_key_ref(copy.retired[i].key);
+	return copy;
+}
+
+static char *seal_record(const struct keyring *k, const struct key_record *record)
+{
+	_cleanup_buf_ struct buf plain;
+	struct buf sealed;
+	buf_init(&plain, KEY_RECORD_MAX_BYTES);
+	buf_init(&sealed, 2 * KEY_RECORD_MAX_BYTES);
+	key_record_format(record, &plain);
+	assert(!buf_overflown(&plain));
+	server_key_seal(k->config.server_key, PURPOSE, buf_str(&plain), &random_system, &sealed);
+	secret_wipe(plain.p, plain.n);
+	return buf_steal(&sealed);
+}
+
+/* --- Writing --- */
+
+static void on_written(void *arg, const struct status *status)
+{
+	struct keyring *k = arg;
+	if (!status_is_ok(status)) {
+		finish(k, *status); /* the next look at the store shows what became of it */
+		return;
+	}
+	/* Another replica may have written after us: what counts is read again, soon enough. */
+	key_record_done(&k->record);
+	k->record = k->changed;
+	k->changed = (struct key_record){.n_retired = 0};
+	free(k->sealed);
+	k->sealed = NULL;
+	show_record(k);
+	finish(k, status_ok());
+}
+
+static void write_changed(struct keyring *k)
+{
+	char *sealed = seal_record(k, &k->changed);
+	store_setting_put(k->config.store, SETTING, str_of(sealed), waiter(k), on_written);
+	free(sealed);
+}
+
+/* --- Making keys --- */
+
+static void *make_keys(void *arg)
+{
+	struct maker *m = arg;
+	for (size_t i = 0; i < m->n; i++)
+		m->keys[i] = jwt_key_generate(m->algorithm);
+	loop_post(m->ring->config.home, &m->task);
+	return NULL;
+}
+
+static void start_maker(struct keyring *k, size_t n, void (*run)(struct loop_task *task))
+{
+	struct maker *m = xnew(struct maker);
+	m->ring = k;
+	m->algorithm = k->config.algorithm;
+	m->n = n;
+	m->task.run = run;
+	pthread_t thread;
+	pthread_attr_t attr;
+	sigset_t all, before;
+	sigfillset(&all); /* signals are the main thread's */
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int error = pthread_create(&thread, &attr, make_keys, m);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
+	if (error)
+		make_keys(m); /* slower for this loop, but right */
+}
+
+static void on_next_made(struct loop_task *task)
+{
+	struct maker *m = container_of(task, struct maker, task);
+	struct keyring *k = m->ring;
+	struct jwt_key *key = m->keys[0];
+	free(m);
+	k->changed = copy_record(&k->record);
+	if (k->change == CHANGE_PROMOTE) {
+		struct status status = key_record_promote(&k->changed, key, now_s(k));
+		if (!status_is_ok(&status)) {
+			finish(k, status);
+			return;
+		}
+	} else {
+		key_record_replace_next(&k->changed, key, now_s(k));
+	}
+	write_changed(k);
+}
+
+/* --- Reading --- */
+
+static enum change what_is_due(const struct keyring *k, bool sealed_by_first)
+{
+	const struct key_record *r = &k->record;
+	int64_t now = now_s(k);
+	if (k->active->rotate)
+		return CHANGE_PROMOTE;
+	if (k->config.key_lifetime_s && now - r->current.since_s >= k->config.key_lifetime_s)
+		return CHANGE_PROMOTE;
+	if (jwt_key_algorithm(r->current.key) != k->config.algorithm) {
+		if (jwt_key_algorithm(r->next.key) != k->config.algorithm)
+			return CHANGE_NEXT;
+		if (now - r->next.since_s >= NEXT_MIN_AGE_S)
+			return CHANGE_PROMOTE;
+	}
+	return sealed_by_first ? CHANGE_NOTHING : CHANGE_SEAL;
+}
+
+static void on_record(struct keyring *k, struct str text)
+{
+	bool sealed_by_first;
+	struct status status = take_over(k, text, &sealed_by_first);
+	if (!status_is_ok(&status)) {
+		finish(k, status);
+		return;
+	}
+	show_record(k);
+	k->change = what_is_due(k, sealed_by_first);
+	switch (k->change) {
+	case CHANGE_NOTHING:
+		finish(k, status_ok());
+		break;
+	case CHANGE_SEAL:
+		k->changed = copy_record(&k->record);
+		write_changed(k);
+		break;
+	case CHANGE_PROMOTE:
+	case CHANGE_NEXT:
+		start_maker(k, 1, on_next_made);
+		break;
+	}
+}
+
+static void on_initialised(void *arg, const struct status *status, struct str value)
+{
+	struct keyring *k = arg;
+	if (status_is_ok(status))
+		on_record(k, value);
+	else
+		finish(k, *status);
+}
+
+static void init_record(struct keyring *k, const struct key_record *record)
+{
+	char *sealed = seal_record(k, record);
+	store_setting_init(k->config.store, SETTING, str_of(sealed), waiter(k), on_initialised);
+	free(sealed);
+}
+
+static void on_first_made(struct loop_task *task)
+{
+	struct maker *m = container_of(task, struct maker, task);
+	struct keyring *k = m->ring;
+	_cleanup_key_record_ struct key_record record;
+	key_record_init(&record, m->keys[0], m->keys[1], now_s(k));
+	free(m);
+	init_record(k, &record);
+}
+
+static void on_read(void *arg, const struct status *status, struct str value)
+{
+	struct keyring *k = arg;
+	if (status_is_ok(status))
+		on_record(k, value);
+	else if (status->code != STATUS_NOT_FOUND)
+		finish(k, *status);
+	else if (k->record.current.key) /* a database that was put back: ours are still good */
+		init_record(k, &k->record);
+	else
+		start_maker(k, 2, on_first_made);
+}
+
+static void begin(struct keyring *k)
+{
+	struct list *link = k->active ? NULL : list_pop(&k->waiting);
+	if (!link)
+		return;
+	k->active = container_of(link, struct request, link);
+	store_setting_get(k->config.store, SETTING, waiter(k), on_read);
+}
+
+static void ask(
+	struct keyring *k, bool rotate, struct mono_time deadline, store_done_fn *done, void *arg)
+{
+	struct request *request = xnew(struct request);
+	request->rotate = rotate;
+	request->deadline = deadline;
+	request->done = done;
+	request->arg = arg;
+	list_add_tail(&k->waiting, &request->link);
+	begin(k);
+}
+
+/* --- The doors --- */
+
+static void follow(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct keyring *k = arg;
+	if (!k->active)
+		ask(k, false, mono_time_add_ms(clock_mono(k->config.clock), FOLLOW_TIMEOUT_MS),
+			NULL, NULL);
+}
+
+void keyring_start(struct keyring *k, struct mono_time deadline, store_done_fn *done, void *arg)
+{
+	assert(!k->fixed && !k->timer);
+	k->timer = event_new(loop_base(k->config.home), -1, EV_PERSIST, follow, k);
+	event_add(k->timer, &(struct timeval){.tv_sec = FOLLOW_INTERVAL_S});
+	ask(k, false, deadline, done, arg);
+}
+
+struct status keyring_rotate(
+	struct keyring *k, struct mono_time deadline, store_done_fn *done, void *arg)
+{
+	if (k->fixed)
+		return status_error(STATUS_FAILED_PRECONDITION,
+			"the signing keys come from a file: they change when the file does");
+	if (k->stopped)
+		return status_error(STATUS_UNAVAILABLE, "the service is shutting down");
+	ask(k, true, deadline, done, arg);
+	return status_ok();
+}
+
+void keyring_stop(struct keyring *k, void (*stopped)(void *arg), void *arg)
+{
+	k->stopped = stopped;
+	k->stopped_arg = arg;
+	k->task.run = run_stopped;
+	if (k->timer)
+		event_del(k->timer);
+	struct status status = status_error(STATUS_UNAVAILABLE, "the service is shutting down");
+	list_for_each (link, &k->waiting) {
+		list_remove(link);
+		answer(container_of(link, struct request, link), &status);
+	}
+	if (!k->active)
+		loop_post(k->config.home, &k->task);
+}
