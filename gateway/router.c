@@ -293,7 +293,7 @@ static struct status add_route(struct router *r, const struct schema_method *m,
 static struct status add_rule(
 	struct router *r, const struct schema_method *m, const Google__Api__HttpRule *rule)
 {
-	switch (rule->pattern_case) {
+	switch ((int)rule->pattern_case) { /* protobuf-c adds a member of its own to every enum */
 	case GOOGLE__API__HTTP_RULE__PATTERN_GET:
 		return add_route(r, m, "GET", rule, rule->get);
 	case GOOGLE__API__HTTP_RULE__PATTERN_PUT:
@@ -306,8 +306,7 @@ static struct status add_rule(
 		return add_route(r, m, "PATCH", rule, rule->patch);
 	case GOOGLE__API__HTTP_RULE__PATTERN_CUSTOM:
 		return add_route(r, m, rule->custom->kind, rule, rule->custom->path);
-	case GOOGLE__API__HTTP_RULE__PATTERN__NOT_SET:
-	default: /* protobuf-c adds a member to every enum */
+	default:
 		break;
 	}
 	return status_error(

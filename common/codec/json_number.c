@@ -40,7 +40,7 @@ size_t json_number_prefix(struct str s)
 	return at;
 }
 
-bool json_is_number(struct str s)
+bool json_number_is_valid(struct str s)
 {
 	return s.n && json_number_prefix(s) == s.n;
 }

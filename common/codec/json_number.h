@@ -16,7 +16,7 @@ enum {
 /* Bytes of the number at the start of @s, 0 if there is none. */
 size_t json_number_prefix(struct str s);
 /* True if all of @s is one number. */
-bool json_is_number(struct str s);
+bool json_number_is_valid(struct str s);
 
 /* The value of the number @s if it is an integer, also when it is written "1.0" or "1e5"; false if
  * it is none, or if it is beyond +-(2^64 - 1). */

@@ -57,34 +57,34 @@ enum json_kind json_peek(struct json_reader *r)
 {
 	int c = peek_token(r);
 	if (json_failed(r))
-		return JSON_NONE;
+		return JSON_KIND_NONE;
 	switch (c) {
 	case 'n':
-		return JSON_NULL;
+		return JSON_KIND_NULL;
 	case 't':
 	case 'f':
-		return JSON_BOOL;
+		return JSON_KIND_BOOL;
 	case '"':
-		return JSON_STRING;
+		return JSON_KIND_STRING;
 	case '[':
-		return JSON_ARRAY;
+		return JSON_KIND_ARRAY;
 	case '{':
-		return JSON_OBJECT;
+		return JSON_KIND_OBJECT;
 	default:
-		return c == '-' || (c >= '0' && c <= '9') ? JSON_NUMBER : JSON_NONE;
+		return c == '-' || (c >= '0' && c <= '9') ? JSON_KIND_NUMBER : JSON_KIND_NONE;
 	}
 }
 
 const char *json_kind_name(enum json_kind kind)
 {
 	static const char *const names[] = {
-		[JSON_NONE] = "nothing",
-		[JSON_NULL] = "null",
-		[JSON_BOOL] = "a boolean",
-		[JSON_NUMBER] = "a number",
-		[JSON_STRING] = "a string",
-		[JSON_ARRAY] = "an array",
-		[JSON_OBJECT] = "an object",
+		[JSON_KIND_NONE] = "nothing",
+		[JSON_KIND_NULL] = "null",
+		[JSON_KIND_BOOL] = "a boolean",
+		[JSON_KIND_NUMBER] = "a number",
+		[JSON_KIND_STRING] = "a string",
+		[JSON_KIND_ARRAY] = "an array",
+		[JSON_KIND_OBJECT] = "an object",
 	};
 	return names[kind];
 }
@@ -93,7 +93,7 @@ const char *json_kind_name(enum json_kind kind)
 static bool expect(struct json_reader *r, enum json_kind kind)
 {
 	enum json_kind got = json_peek(r);
-	if (got == JSON_NONE)
+	if (got == JSON_KIND_NONE)
 		return fail(r, peek_byte(r) < 0 ? "unexpected end" : "expected a value");
 	if (got != kind)
 		return fail(r, "a value of another kind");
@@ -112,12 +112,12 @@ static bool read_literal(struct json_reader *r, struct str word)
 
 bool json_read_null(struct json_reader *r)
 {
-	return expect(r, JSON_NULL) && read_literal(r, STR("null"));
+	return expect(r, JSON_KIND_NULL) && read_literal(r, STR("null"));
 }
 
 bool json_read_bool(struct json_reader *r, bool *ret)
 {
-	if (!expect(r, JSON_BOOL))
+	if (!expect(r, JSON_KIND_BOOL))
 		return false;
 	bool value = peek_byte(r) == 't';
 	if (!read_literal(r, value ? STR("true") : STR("false")))
@@ -128,7 +128,7 @@ bool json_read_bool(struct json_reader *r, bool *ret)
 
 bool json_read_number(struct json_reader *r, struct str *ret)
 {
-	if (!expect(r, JSON_NUMBER))
+	if (!expect(r, JSON_KIND_NUMBER))
 		return false;
 	size_t n = json_number_prefix(str_sub(r->text, r->at, r->text.n));
 	if (!n)
@@ -278,7 +278,7 @@ static bool read_quoted(struct json_reader *r, struct str *ret)
 
 bool json_read_string(struct json_reader *r, struct str *ret)
 {
-	return expect(r, JSON_STRING) && read_quoted(r, ret);
+	return expect(r, JSON_KIND_STRING) && read_quoted(r, ret);
 }
 
 /* ---- arrays and objects ---- */
@@ -286,13 +286,13 @@ bool json_read_string(struct json_reader *r, struct str *ret)
 bool json_enter(struct json_reader *r, struct json_level *level)
 {
 	enum json_kind kind = json_peek(r);
-	if (!expect(r, kind == JSON_ARRAY ? JSON_ARRAY : JSON_OBJECT))
+	if (!expect(r, kind == JSON_KIND_ARRAY ? JSON_KIND_ARRAY : JSON_KIND_OBJECT))
 		return false;
 	if (r->depth == JSON_MAX_DEPTH)
 		return fail(r, "nesting deeper than 100");
 	r->depth++;
 	r->at++;
-	*level = (struct json_level){.close = kind == JSON_ARRAY ? ']' : '}'};
+	*level = (struct json_level){.close = kind == JSON_KIND_ARRAY ? ']' : '}'};
 	return true;
 }
 
@@ -393,30 +393,30 @@ bool json_skip(struct json_reader *r)
 	struct str text;
 	bool truth;
 	switch (json_peek(r)) {
-	case JSON_NULL:
+	case JSON_KIND_NULL:
 		return json_read_null(r);
-	case JSON_BOOL:
+	case JSON_KIND_BOOL:
 		return json_read_bool(r, &truth);
-	case JSON_NUMBER:
+	case JSON_KIND_NUMBER:
 		return json_read_number(r, &text);
-	case JSON_STRING:
+	case JSON_KIND_STRING:
 		return json_read_string(r, &text);
-	case JSON_ARRAY:
+	case JSON_KIND_ARRAY:
 		if (json_enter(r, &level))
 			while (json_next_element(r, &level))
 				if (!json_skip(r))
 					return false;
 		return !json_failed(r);
-	case JSON_OBJECT:
+	case JSON_KIND_OBJECT:
 		if (json_enter(r, &level))
 			while (json_next_member(r, &level, &text))
 				if (!json_skip(r))
 					return false;
 		return !json_failed(r);
-	case JSON_NONE:
+	case JSON_KIND_NONE:
 		break;
 	}
-	return expect(r, JSON_NULL); /* says what is wrong */
+	return expect(r, JSON_KIND_NULL); /* says what is wrong */
 }
 
 bool json_read_end(struct json_reader *r)

@@ -27,13 +27,13 @@ enum {
 };
 
 enum json_kind {
-	JSON_NONE, /* the end of the text, or no JSON at all */
-	JSON_NULL,
-	JSON_BOOL,
-	JSON_NUMBER,
-	JSON_STRING,
-	JSON_ARRAY,
-	JSON_OBJECT,
+	JSON_KIND_NONE, /* the end of the text, or no JSON at all */
+	JSON_KIND_NULL,
+	JSON_KIND_BOOL,
+	JSON_KIND_NUMBER,
+	JSON_KIND_STRING,
+	JSON_KIND_ARRAY,
+	JSON_KIND_OBJECT,
 };
 
 struct json_reader {

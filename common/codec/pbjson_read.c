@@ -89,7 +89,7 @@ static bool want(struct reader *r, enum json_kind kind, const char *wanted)
 	const enum json_kind got = json_peek(&r->in);
 	if (got == kind)
 		return true;
-	if (got == JSON_NONE) /* no JSON: the reader says what and where */
+	if (got == JSON_KIND_NONE) /* no JSON: the reader says what and where */
 		return json_skip(&r->in);
 	return fail(r, "expected %s, got %s", wanted, json_kind_name(got));
 }
@@ -122,7 +122,7 @@ static bool parse_integer(struct reader *r, ProtobufCType type, struct str text,
 {
 	bool negative;
 	uint64_t magnitude;
-	if (!json_is_number(text) || !json_number_to_integer(text, &negative, &magnitude) ||
+	if (!json_number_is_valid(text) || !json_number_to_integer(text, &negative, &magnitude) ||
 		magnitude > max + (negative ? is_signed : 0) || (negative && !is_signed))
 		return fail_value(r, expected[type], text);
 	*ret = (int64_t)(negative ? 0 - magnitude : magnitude);
@@ -141,7 +141,7 @@ static bool parse_real(
 		single = (float)(value = INFINITY);
 	else if (quoted && str_eq(text, STR("-Infinity")))
 		single = (float)(value = -INFINITY);
-	else if (!json_is_number(text) ||
+	else if (!json_number_is_valid(text) ||
 		 !(type == PROTOBUF_C_TYPE_FLOAT ? json_number_to_float(text, &single)
 						 : json_number_to_double(text, &value)))
 		return fail_value(r, expected[type], text);
@@ -327,8 +327,8 @@ static bool parse_text(struct reader *r, const struct schema_field *f, struct st
 	case PROTOBUF_C_TYPE_BYTES:
 		return parse_bytes(r, text, slot);
 	case PROTOBUF_C_TYPE_ENUM:
-		return json_is_number(text) ? parse_number(r, f->c->type, text, true, slot)
-					    : parse_enum_name(r, f->enumeration, text, slot);
+		return json_number_is_valid(text) ? parse_number(r, f->c->type, text, true, slot)
+						  : parse_enum_name(r, f->enumeration, text, slot);
 	case PROTOBUF_C_TYPE_MESSAGE: {
 		ProtobufCMessage *message = *(ProtobufCMessage **)slot = new_message(r, f->message);
 		if (f->message->well_known == SCHEMA_WRAPPER)
@@ -358,8 +358,8 @@ static bool parse_text(struct reader *r, const struct schema_field *f, struct st
 static bool read_number(struct reader *r, ProtobufCType type, void *slot)
 {
 	struct str text;
-	const bool quoted = json_peek(&r->in) == JSON_STRING;
-	if (!quoted && !want(r, JSON_NUMBER, expected[type]))
+	const bool quoted = json_peek(&r->in) == JSON_KIND_STRING;
+	if (!quoted && !want(r, JSON_KIND_NUMBER, expected[type]))
 		return false;
 	return (quoted ? json_read_string(&r->in, &text) : json_read_number(&r->in, &text)) &&
 	       parse_number(r, type, text, quoted, slot);
@@ -369,22 +369,22 @@ static bool read_enum(struct reader *r, const struct schema_enum *e, void *slot)
 {
 	struct str text;
 	switch (json_peek(&r->in)) {
-	case JSON_NULL:
+	case JSON_KIND_NULL:
 		*(int *)slot = 0;
 		return e->is_null_value ? json_read_null(&r->in)
-					: want(r, JSON_STRING, "the name of an enum value");
-	case JSON_NUMBER:
+					: want(r, JSON_KIND_STRING, "the name of an enum value");
+	case JSON_KIND_NUMBER:
 		return json_read_number(&r->in, &text) &&
 		       parse_number(r, PROTOBUF_C_TYPE_ENUM, text, false, slot);
-	case JSON_STRING:
+	case JSON_KIND_STRING:
 		return json_read_string(&r->in, &text) && parse_enum_name(r, e, text, slot);
-	case JSON_NONE:
-	case JSON_BOOL:
-	case JSON_ARRAY:
-	case JSON_OBJECT:
+	case JSON_KIND_NONE:
+	case JSON_KIND_BOOL:
+	case JSON_KIND_ARRAY:
+	case JSON_KIND_OBJECT:
 		break;
 	}
-	return want(r, JSON_STRING, "the name of an enum value");
+	return want(r, JSON_KIND_STRING, "the name of an enum value");
 }
 
 /* One value that is not null (but where null is a value), into @slot. */
@@ -394,13 +394,14 @@ static bool read_element(struct reader *r, const struct schema_field *f, void *s
 	bool truth;
 	switch (f->c->type) {
 	case PROTOBUF_C_TYPE_BOOL:
-		if (!want(r, JSON_BOOL, expected[f->c->type]) || !json_read_bool(&r->in, &truth))
+		if (!want(r, JSON_KIND_BOOL, expected[f->c->type]) ||
+			!json_read_bool(&r->in, &truth))
 			return false;
 		*(protobuf_c_boolean *)slot = truth;
 		return true;
 	case PROTOBUF_C_TYPE_STRING:
 	case PROTOBUF_C_TYPE_BYTES:
-		return want(r, JSON_STRING, "a string") && json_read_string(&r->in, &text) &&
+		return want(r, JSON_KIND_STRING, "a string") && json_read_string(&r->in, &text) &&
 		       parse_text(r, f, text, slot);
 	case PROTOBUF_C_TYPE_ENUM:
 		return read_enum(r, f->enumeration, slot);
@@ -433,7 +434,7 @@ static bool null_is_a_value(const struct schema_field *f)
 
 static bool refuse_null(struct reader *r, const struct schema_field *f, const char *where)
 {
-	if (json_peek(&r->in) == JSON_NULL && !null_is_a_value(f))
+	if (json_peek(&r->in) == JSON_KIND_NULL && !null_is_a_value(f))
 		return fail(r, "null is not allowed in %s", where);
 	return true;
 }
@@ -459,7 +460,7 @@ static void *add_element(struct reader *r, const struct schema_field *f, Protobu
 static bool read_array(struct reader *r, const struct schema_field *f, ProtobufCMessage *message)
 {
 	struct json_level level;
-	if (!want(r, JSON_ARRAY, "an array") || !json_enter(&r->in, &level))
+	if (!want(r, JSON_KIND_ARRAY, "an array") || !json_enter(&r->in, &level))
 		return false;
 	struct step step = {.up = r->path};
 	r->path = &step;
@@ -497,7 +498,7 @@ static bool read_map(struct reader *r, const struct schema_field *f, ProtobufCMe
 {
 	struct json_level level;
 	struct step step = {.up = r->path};
-	if (!want(r, JSON_OBJECT, "an object") || !json_enter(&r->in, &level))
+	if (!want(r, JSON_KIND_OBJECT, "an object") || !json_enter(&r->in, &level))
 		return false;
 	r->path = &step;
 	while (json_next_member(&r->in, &level, &step.name))
@@ -524,7 +525,7 @@ static bool mark_set(struct reader *r, const struct schema_field *f, ProtobufCMe
 static bool read_field(struct reader *r, const struct schema_field *f, ProtobufCMessage *message)
 {
 	const bool repeated = f->c->label == PROTOBUF_C_LABEL_REPEATED;
-	if (json_peek(&r->in) == JSON_NULL && (repeated || !null_is_a_value(f)))
+	if (json_peek(&r->in) == JSON_KIND_NULL && (repeated || !null_is_a_value(f)))
 		return json_read_null(&r->in);
 	if (f->is_map)
 		return read_map(r, f, message);
@@ -559,7 +560,8 @@ static bool read_members(struct reader *r, const struct schema_message *m, struc
 	struct json_level level;
 	struct step step = {.up = r->path};
 	uint64_t one_word = 0, *seen = &one_word;
-	if (!want(r, JSON_OBJECT, expected[PROTOBUF_C_TYPE_MESSAGE]) || !json_enter(&r->in, &level))
+	if (!want(r, JSON_KIND_OBJECT, expected[PROTOBUF_C_TYPE_MESSAGE]) ||
+		!json_enter(&r->in, &level))
 		return false;
 	if (m->n_fields > SEEN_FIELDS)
 		seen = arena_calloc(r->options->arena, m->n_fields / SEEN_FIELDS + 1, sizeof *seen);
@@ -579,13 +581,13 @@ static bool read_value_message(
 {
 	/* by kind: the index of the member of google.protobuf.Value */
 	static const int members[] = {
-		[JSON_NONE] = -1,
-		[JSON_NULL] = 0,
-		[JSON_NUMBER] = 1,
-		[JSON_STRING] = 2,
-		[JSON_BOOL] = 3,
-		[JSON_OBJECT] = 4,
-		[JSON_ARRAY] = 5,
+		[JSON_KIND_NONE] = -1,
+		[JSON_KIND_NULL] = 0,
+		[JSON_KIND_NUMBER] = 1,
+		[JSON_KIND_STRING] = 2,
+		[JSON_KIND_BOOL] = 3,
+		[JSON_KIND_OBJECT] = 4,
+		[JSON_KIND_ARRAY] = 5,
 	};
 	const int index = members[json_peek(&r->in)];
 	if (index < 0)
@@ -602,14 +604,15 @@ static bool find_type(struct reader *r, struct str *ret, size_t *ret_n_members)
 	struct str key;
 	*ret = (struct str){NULL, 0};
 	*ret_n_members = 0;
-	if (!want(r, JSON_OBJECT, expected[PROTOBUF_C_TYPE_MESSAGE]) || !json_enter(&r->in, &level))
+	if (!want(r, JSON_KIND_OBJECT, expected[PROTOBUF_C_TYPE_MESSAGE]) ||
+		!json_enter(&r->in, &level))
 		return false;
 	while (json_next_member(&r->in, &level, &key)) {
 		++*ret_n_members;
 		if (!str_eq(key, STR("@type"))) {
 			if (!json_skip(&r->in))
 				return false;
-		} else if (!want(r, JSON_STRING, "a string as @type") ||
+		} else if (!want(r, JSON_KIND_STRING, "a string as @type") ||
 			   !json_read_string(&r->in, ret)) {
 			return false;
 		}
@@ -676,7 +679,7 @@ static bool read_text_message(
 	struct reader *r, const struct schema_message *m, ProtobufCMessage *message)
 {
 	struct str text;
-	return want(r, JSON_STRING, "a string") && json_read_string(&r->in, &text) &&
+	return want(r, JSON_KIND_STRING, "a string") && json_read_string(&r->in, &text) &&
 	       parse_text_message(r, m, text, message);
 }
 

@@ -174,8 +174,8 @@ void call_to_loop(struct call *call, void (*run)(struct call *call));
  */
 ProtobufCAllocator call_allocator(struct arena *arena);
 
-/* A serialised google.rpc.Status in @arena: code, message, and as details a google.rpc.BadRequest for
- * a field at fault, a google.rpc.RetryInfo for UNAVAILABLE and RESOURCE_EXHAUSTED, and a
+/* A serialised google.rpc.Status in @arena: code, message, and as details a google.rpc.BadRequest
+ * for a field at fault, a google.rpc.RetryInfo for UNAVAILABLE and RESOURCE_EXHAUSTED, and a
  * google.rpc.RequestInfo if @request_id is not empty. */
 struct str status_details_of(
 	const struct status *status, const char *request_id, struct arena *arena);
