@@ -159,7 +159,6 @@ static void on_inserted(
 			secret_done(&work->secret);
 			work->secret = derived_secret(work->app, result->salt);
 		}
-		work->app->changed(work->app->changed_arg, result->token);
 		work->done(work->arg, status, result->token, secret_str(&work->secret));
 	}
 	secret_done(&work->secret);
@@ -222,8 +221,7 @@ static void on_deleted(void *arg, const struct status *status, struct token *tok
 		work->done(work->arg, &missing);
 		return;
 	}
-	if (status->code == STATUS_OK)
-		work->app->changed(work->app->changed_arg, token);
+	(void)token;
 	work->done(work->arg, status);
 }
 

@@ -32,9 +32,6 @@ struct token_app {
 	/* 256 bits that are a function of @salt and of a key of the server's. */
 	void (*derive)(void *arg, const uint8_t salt[32], uint8_t ret[32]);
 	void *derive_arg;
-	/* Told of a token that was made or deleted, before its caller hears of it. */
-	void (*changed)(void *arg, const struct token *token);
-	void *changed_arg;
 };
 
 struct token_set_request {

@@ -11,6 +11,9 @@ struct chain {
 	struct call_handler handler;
 	const struct chain_step *steps;
 	size_t n_steps;
+	void (*check_ready)(void *self, struct loop *home,
+		void (*done)(void *arg, struct status status), void *arg);
+	void *check_ready_self;
 };
 
 static struct call_step run_step(struct call *c)
@@ -31,10 +34,27 @@ static void start(struct call_handler *handler, struct call *c)
 	(void)run_step(c);
 }
 
+static void check_ready(struct call_handler *handler, struct loop *home,
+	void (*done)(void *arg, struct status status), void *arg)
+{
+	struct chain *chain = container_of(handler, struct chain, handler);
+	chain->check_ready(chain->check_ready_self, home, done, arg);
+}
+
+void chain_set_ready_check(struct chain *c,
+	void (*check)(void *self, struct loop *home, void (*done)(void *arg, struct status status),
+		void *arg),
+	void *self)
+{
+	c->check_ready = check;
+	c->check_ready_self = self;
+}
+
 struct chain *chain_new(const struct chain_step *steps, size_t n_steps)
 {
 	struct chain *chain = xnew(struct chain);
 	chain->handler.start = start;
+	chain->handler.check_ready = check_ready;
 	chain->steps = steps;
 	chain->n_steps = n_steps;
 	return chain;

@@ -53,7 +53,12 @@ static inline struct call_context *call_context(struct call *c)
 /* @steps must outlive the chain. */
 struct chain *chain_new(const struct chain_step *steps, size_t n_steps);
 void chain_free(struct chain *c);
-/* For a transport: start runs the steps. check_ready is the caller's to set. */
+/* Who is asked whether calls can be answered (call_handler.check_ready). Before the first call. */
+void chain_set_ready_check(struct chain *c,
+	void (*check)(void *self, struct loop *home, void (*done)(void *arg, struct status status),
+		void *arg),
+	void *self);
+/* For a transport: start runs the steps. */
 struct call_handler *chain_handler(struct chain *c);
 
 struct call_step call_next(struct call *c);

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/options.h"
+
+#include "common/base/buf.h"
+#include "common/base/log.h"
+#include "common/net/cidr.h"
+#include "common/net/tls.h"
+#include "service/auth/jwt_key.h"
+#include "service/domain/role.h"
+#include "service/interceptor/client_version.h"
+
+#include <stdio.h>
+
+#ifndef PROJECT_VERSION
+#error "PROJECT_VERSION must be given by the build"
+#endif
+
+static struct status check_address(struct str value)
+{
+	struct address a;
+	return address_parse(value, &a);
+}
+
+/* The HTTP listener may be switched off. */
+static struct status check_address_or_off(struct str value)
+{
+	return str_eq(value, STR("off")) ? status_ok() : check_address(value);
+}
+
+static struct status check_networks(struct str value)
+{
+	_cleanup_cidr_list_ struct cidr_list list = {.n = 0};
+	return cidr_list_parse(value, &list);
+}
+
+static struct status check_action(struct str value)
+{
+	struct role_action action;
+	return role_action_parse(value, &action);
+}
+
+static struct status check_version(struct str value)
+{
+	if (client_version_is_valid(value))
+		return status_ok();
+	return status_error(STATUS_INVALID_ARGUMENT, "must be a version like 6.0.0, got '%.*s'",
+		STR_ARG(value));
+}
+
+static const struct option_choice client_auth_choices[] = {{"none", TLS_CLIENT_NONE},
+	{"optional", TLS_CLIENT_OPTIONAL}, {"required", TLS_CLIENT_REQUIRED}, {NULL, 0}};
+static const struct option_choice algorithm_choices[] = {
+	{"ES256", JWT_ES256}, {"RS256", JWT_RS256}, {NULL, 0}};
+static const struct option_choice level_choices[] = {{"debug", LOG_DEBUG}, {"info", LOG_INFO},
+	{"warning", LOG_WARNING}, {"error", LOG_ERROR}, {NULL, 0}};
+static const struct option_choice format_choices[] = {{"auto", LOG_FORMAT_AUTO},
+	{"json", LOG_FORMAT_JSON}, {"logfmt", LOG_FORMAT_LOGFMT}, {NULL, 0}};
+
+#define FLAG(m) OPTION_FLAG_AT(struct service_options, m)
+#define STRING(m) OPTION_STRING_AT(struct service_options, m)
+#define INT(m) OPTION_INT_AT(struct service_options, m)
+#define DURATION(m) OPTION_DURATION_AT(struct service_options, m)
+#define SIZE(m) OPTION_SIZE_AT(struct service_options, m)
+#define ENUM(m) OPTION_ENUM_AT(struct service_options, m)
+#define LIST(m) OPTION_LIST_AT(struct service_options, m)
+
+/* clang-format off */
+static const struct option_spec specs[] = {
+	{.name = "grpc-listen", STRING(grpc_listen), .metavar = "ADDR", .initial = "127.0.0.1:50051",
+		.check = check_address, .group = "Listening",
+		.help = "where gRPC is served: host:port (port 0: the kernel chooses) or unix:PATH"},
+	{.name = "http-listen", STRING(http_listen), .metavar = "ADDR", .initial = "127.0.0.1:8080",
+		.check = check_address_or_off, .group = "Listening",
+		.help = "where HTTP is served, or 'off'"},
+	{.name = "ready-file", STRING(ready_file), .metavar = "FILE", .group = "Listening",
+		.help = "written once calls are answered: the addresses really bound, as JSON"},
+	{.name = "reflection", FLAG(reflection), .group = "Listening",
+		.help = "serve gRPC reflection, for grpcurl and the like"},
+
+	{.name = "data-dir", STRING(data_dir), .metavar = "DIR", .initial = "/var/lib/token-service",
+		.group = "Storage", .help = "folder of the database, keys and the first admin token"},
+	{.name = "cache-ttl", DURATION(cache_ttl_ms), .metavar = "TIME", .initial = "30s", .min = 0,
+		.max = 3600 * 1000, .group = "Storage",
+		.help = "how long a verified token may be remembered"},
+	{.name = "cache-max-bytes", SIZE(cache_max_bytes), .metavar = "SIZE", .initial = "16MiB",
+		.min = 64 * 1024, .group = "Storage", .help = "memory of that cache"},
+
+	{.name = "tls-cert-file", STRING(tls_cert_file), .metavar = "FILE", .group = "TLS",
+		.help = "certificate and chain (PEM) of both listeners; read again on SIGHUP"},
+	{.name = "tls-key-file", STRING(tls_key_file), .metavar = "FILE", .group = "TLS",
+		.help = "its private key (PEM)"},
+	{.name = "tls-client-ca-file", STRING(tls_client_ca_file), .metavar = "FILE", .group = "TLS",
+		.help = "authorities (PEM) that client certificates must come from"},
+	{.name = "tls-client-auth", ENUM(tls_client_auth), .choices = client_auth_choices,
+		.initial = "none", .group = "TLS", .help = "whether clients show a certificate"},
+	{.name = "insecure-plaintext", FLAG(insecure_plaintext), .group = "TLS",
+		.help = "serve other machines without TLS: tokens can then be read on the way"},
+
+	{.name = "trusted-proxy", LIST(trusted_proxies), .metavar = "CIDR", .check = check_networks,
+		.group = "Callers",
+		.help = "peers (networks, or 'unix') whose x-osmo-user and x-osmo-roles are believed"},
+	{.name = "mtls-identity", LIST(mtls_identities), .metavar = "NAME=USER[:ROLE+ROLE...]",
+		.group = "Callers",
+		.help = "a client certificate (its SPIFFE ID, URI or common name) is this user"},
+	{.name = "default-roles", LIST(default_roles), .metavar = "ROLE", .initial = "osmo-user",
+		.group = "Callers", .help = "roles of every user, and of personal tokens"},
+	{.name = "dev-login", FLAG(dev_login), .group = "Callers",
+		.help = "believe x-osmo-user from anybody; on loopback and unix sockets only"},
+	{.name = "admin-token-file", STRING(admin_token_file), .metavar = "FILE", .group = "Callers",
+		.help = "holds the first admin token; without it one is made in the data directory"},
+	{.name = "external-issuer", STRING(external_issuer), .metavar = "URL", .group = "Callers",
+		.help = "\"iss\" of JWTs of an identity provider that are accepted too"},
+	{.name = "external-audience", STRING(external_audience), .metavar = "NAME", .group = "Callers",
+		.help = "their \"aud\""},
+	{.name = "external-jwks-file", STRING(external_jwks_file), .metavar = "FILE",
+		.group = "Callers", .help = "their public keys, a JWK Set"},
+	{.name = "external-user-claim", STRING(external_user_claim), .metavar = "CLAIM",
+		.initial = "sub", .group = "Callers", .help = "their claim that names the user"},
+	{.name = "external-roles-claim", STRING(external_roles_claim), .metavar = "CLAIM",
+		.initial = "roles", .group = "Callers", .help = "their claim that lists roles"},
+
+	{.name = "max-token-lifetime", DURATION(max_token_lifetime_ms), .metavar = "TIME",
+		.initial = "365d", .min = 24 * 3600 * 1000LL, .max = 36500 * 24 * 3600 * 1000LL,
+		.group = "Tokens", .help = "how far ahead an expiry date may lie, in whole days"},
+	{.name = "personal-token-denied", LIST(personal_token_denied), .metavar = "ACTION",
+		.initial = "http:/api/pool/*/workflow:Post,http:/api/pool/*/workflow/*/restart:Post",
+		.check = check_action, .group = "Tokens",
+		.help = "what nobody may do with a personal token, whatever its roles say"},
+	{.name = "jwt-issuer", STRING(jwt_issuer), .metavar = "NAME", .initial = "osmo",
+		.group = "Tokens", .help = "\"iss\" of our JWTs"},
+	{.name = "jwt-audience", STRING(jwt_audience), .metavar = "NAME", .initial = "osmo",
+		.group = "Tokens", .help = "\"aud\" of our JWTs"},
+	{.name = "jwt-algorithm", ENUM(jwt_algorithm), .choices = algorithm_choices,
+		.initial = "ES256", .group = "Tokens", .help = "how our JWTs are signed"},
+	{.name = "jwt-key-file", STRING(jwt_key_file), .metavar = "FILE", .group = "Tokens",
+		.help = "private key (PEM or JWK) to sign with; without it keys are made and stored"},
+	{.name = "jwt-key-lifetime", DURATION(jwt_key_lifetime_ms), .metavar = "TIME",
+		.initial = "90d", .min = 3600 * 1000, .max = 3650 * 24 * 3600 * 1000LL,
+		.group = "Tokens", .help = "after which a stored key gives way to the next"},
+	{.name = "encryption-key-file", STRING(encryption_key_file), .metavar = "FILE",
+		.group = "Tokens",
+		.help = "32 bytes (or 64 hexadecimal digits) that stored keys are encrypted with; "
+			"without it DIR/key, made at the first start"},
+
+	{.name = "pools", LIST(pools), .metavar = "NAME", .initial = "default",
+		.group = "Existing clients", .help = "pools that profiles know"},
+	{.name = "buckets", LIST(buckets), .metavar = "NAME", .group = "Existing clients",
+		.help = "buckets that profiles know"},
+	{.name = "login-device-endpoint", STRING(login_device_endpoint), .metavar = "URL",
+		.group = "Existing clients", .help = "of the identity provider, told to clients"},
+	{.name = "login-device-client-id", STRING(login_device_client_id), .metavar = "ID",
+		.group = "Existing clients", .help = "likewise"},
+	{.name = "login-browser-endpoint", STRING(login_browser_endpoint), .metavar = "URL",
+		.group = "Existing clients", .help = "likewise"},
+	{.name = "login-browser-client-id", STRING(login_browser_client_id), .metavar = "ID",
+		.group = "Existing clients", .help = "likewise"},
+	{.name = "login-token-endpoint", STRING(login_token_endpoint), .metavar = "URL",
+		.group = "Existing clients", .help = "likewise"},
+	{.name = "login-logout-endpoint", STRING(login_logout_endpoint), .metavar = "URL",
+		.group = "Existing clients", .help = "likewise"},
+	{.name = "service-version", STRING(service_version), .metavar = "VERSION",
+		.initial = "6.0.0", .check = check_version, .group = "Existing clients",
+		.help = "the version of the API that clients are told"},
+	{.name = "client-latest-version", STRING(client_latest_version), .metavar = "VERSION",
+		.check = check_version, .group = "Existing clients",
+		.help = "older clients are told that there is a new one (default: the service's)"},
+	{.name = "client-min-version", STRING(client_min_version), .metavar = "VERSION",
+		.check = check_version, .group = "Existing clients",
+		.help = "older clients are refused"},
+	{.name = "service-url", STRING(service_url), .metavar = "URL", .group = "Existing clients",
+		.help = "where clients are told to update from"},
+
+	{.name = "threads", INT(threads), .metavar = "N", .initial = "0", .min = 0, .max = 256,
+		.group = "Limits", .help = "event loops, and threads for gRPC; 0: one per processor"},
+	{.name = "max-connections", INT(max_connections), .metavar = "N", .initial = "10000",
+		.min = 1, .max = 1000000, .group = "Limits", .help = "of each listener"},
+	{.name = "max-streams", INT(max_streams), .metavar = "N", .initial = "128", .min = 1,
+		.max = 100000, .group = "Limits", .help = "calls at a time on a gRPC connection"},
+	{.name = "max-calls", INT(max_calls), .metavar = "N", .initial = "10000", .min = 1,
+		.max = 1000000, .group = "Limits",
+		.help = "gRPC calls at a time; further ones get RESOURCE_EXHAUSTED at once"},
+	{.name = "max-call-time", DURATION(max_call_ms), .metavar = "TIME", .initial = "30s",
+		.min = 10, .max = 3600 * 1000, .group = "Limits",
+		.help = "whatever deadline a caller asks for"},
+	{.name = "max-request-bytes", SIZE(max_request_bytes), .metavar = "SIZE",
+		.initial = "1MiB", .min = 1024, .max = 64 * 1024 * 1024, .group = "Limits",
+		.help = "of an HTTP body and of a gRPC message"},
+	{.name = "header-timeout", DURATION(header_timeout_ms), .metavar = "TIME", .initial = "10s",
+		.min = 10, .max = 3600 * 1000, .group = "Limits",
+		.help = "for the whole head of an HTTP request"},
+	{.name = "body-timeout", DURATION(body_timeout_ms), .metavar = "TIME", .initial = "30s",
+		.min = 10, .max = 3600 * 1000, .group = "Limits",
+		.help = "for the whole body of an HTTP request"},
+	{.name = "idle-timeout", DURATION(idle_timeout_ms), .metavar = "TIME", .initial = "75s",
+		.min = 10, .max = 24 * 3600 * 1000, .group = "Limits",
+		.help = "of an HTTP connection between requests"},
+
+	{.name = "log-level", ENUM(log_level), .choices = level_choices, .initial = "info",
+		.flags = OPTION_RELOADABLE, .group = "Operations", .help = "the least that is logged"},
+	{.name = "log-format", ENUM(log_format), .choices = format_choices, .initial = "auto",
+		.group = "Operations", .help = "auto: logfmt on a terminal, else JSON"},
+	{.name = "access-log", FLAG(access_log), .group = "Operations",
+		.help = "log every call (audit events are logged always)"},
+	{.name = "metrics", FLAG(metrics), .initial = "true", .group = "Operations",
+		.help = "serve /metrics on the HTTP listener"},
+	{.name = "cors-origin", LIST(cors_origins), .metavar = "ORIGIN", .group = "Operations",
+		.help = "web origins that browsers may call from"},
+	{.name = "drain-delay", DURATION(drain_delay_ms), .metavar = "TIME", .initial = "0",
+		.min = 0, .max = 600 * 1000, .group = "Operations",
+		.help = "after SIGTERM: not ready, but still accepting, for so long"},
+	{.name = "drain-grace", DURATION(drain_grace_ms), .metavar = "TIME", .initial = "25s",
+		.min = 0, .max = 3600 * 1000, .group = "Operations",
+		.help = "then: calls in flight have so long to finish"},
+};
+/* clang-format on */
+
+static const char *const admin_token_options[] = {
+	"data-dir", "log-level", "log-format", "max-token-lifetime", "encryption-key-file", NULL};
+
+static const struct option_command commands[] = {
+	{"admin-token",
+		"make a new admin token in DIR/admin.token, when it was lost or has expired; the "
+		"service must not be running",
+		admin_token_options},
+};
+
+const struct option_table service_option_table = {
+	.program = "token-service",
+	.version = PROJECT_VERSION,
+	.env_prefix = "TOKEN_SERVICE",
+	.summary =
+		"Access tokens for a platform: made, listed, deleted, and checked on every call.",
+	.values_size = sizeof(struct service_options),
+	.specs = specs,
+	.count = ARRAY_SIZE(specs),
+	.commands = commands,
+	.command_count = ARRAY_SIZE(commands),
+};
+
+static struct status find_loopback(const char *text, bool *ret_loopback)
+{
+	struct address a;
+	TRY(address_parse(str_of(text), &a));
+	*ret_loopback = address_is_loopback(&a);
+	return status_ok();
+}
+
+static struct status check_tls(const struct options *o, const struct service_options *v)
+{
+	if (!v->tls_cert_file != !v->tls_key_file)
+		return options_error(o, v->tls_cert_file ? "tls-cert-file" : "tls-key-file",
+			"given together with --%s",
+			v->tls_cert_file ? "tls-key-file" : "tls-cert-file");
+	if (v->tls_client_auth != TLS_CLIENT_NONE && (!v->tls_client_ca_file || !v->tls_cert_file))
+		return options_error(o, "tls-client-auth",
+			"'none' without --tls-cert-file and --tls-client-ca-file");
+	return status_ok();
+}
+
+static struct status check_listeners(const struct options *o, const struct service_options *v)
+{
+	struct {
+		const char *name, *text;
+	} listeners[] = {{"grpc-listen", v->grpc_listen}, {"http-listen", v->http_listen}};
+	for (size_t i = 0; i < ARRAY_SIZE(listeners); i++) {
+		bool loopback = true;
+		if (!str_eq(str_of(listeners[i].text), STR("off")))
+			TRY(find_loopback(listeners[i].text, &loopback));
+		if (!loopback && v->dev_login)
+			return options_error(o, listeners[i].name,
+				"a loopback address or a unix socket with --dev-login");
+		if (!loopback && !v->tls_cert_file && !v->insecure_plaintext)
+			return options_error(o, listeners[i].name,
+				"a loopback address or a unix socket without --tls-cert-file (or "
+				"with "
+				"--insecure-plaintext)");
+	}
+	return status_ok();
+}
+
+static struct status check_external(const struct options *o, const struct service_options *v)
+{
+	if (v->external_issuer && (!v->external_audience || !v->external_jwks_file))
+		return options_error(o, "external-issuer",
+			"given together with --external-audience and --external-jwks-file");
+	return status_ok();
+}
+
+struct status service_options_max_lifetime(
+	const struct options *o, int32_t *ret_days, char ret_text[32])
+{
+	const struct service_options *v = options_values(o);
+	const int64_t day_ms = INT64_C(24) * 3600 * 1000;
+	if (v->max_token_lifetime_ms % day_ms != 0)
+		return options_error(o, "max-token-lifetime", "a number of whole days, like 365d");
+	_cleanup_buf_ struct buf text;
+	buf_init(&text, 31);
+	options_format(o, "max-token-lifetime", &text);
+	snprintf(ret_text, 32, "%.*s", STR_ARG(buf_str(&text)));
+	*ret_days = (int32_t)(v->max_token_lifetime_ms / day_ms);
+	return status_ok();
+}
+
+struct status service_options_check(const struct options *o)
+{
+	const struct service_options *v = options_values(o);
+	char text[32];
+	int32_t days;
+	TRY(check_tls(o, v));
+	TRY(check_listeners(o, v));
+	TRY(check_external(o, v));
+	return service_options_max_lifetime(o, &days, text);
+}

@@ -1,0 +1,810 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "service/service.h"
+
+#include "common/base/file.h"
+#include "common/base/log.h"
+#include "common/base/xalloc.h"
+#include "common/codec/schema.h"
+#include "common/event/loop.h"
+#include "common/metrics/metrics.h"
+#include "common/metrics/process_metrics.h"
+#include "common/net/address.h"
+#include "common/net/tls.h"
+#include "common/rpc/health.h"
+#include "common/rpc/proxy_trust.h"
+#include "common/rpc/rpc_server.h"
+#include "gateway/gateway.h"
+#include "proto/pb_schema.h"
+#include "service/admin_token.h"
+#include "service/api/api.h"
+#include "service/app/access.h"
+#include "service/app/exchange_app.h"
+#include "service/app/profile_app.h"
+#include "service/app/role_app.h"
+#include "service/app/token_app.h"
+#include "service/auth/authenticator.h"
+#include "service/auth/keyring.h"
+#include "service/auth/server_key.h"
+#include "service/interceptor/access_log.h"
+#include "service/interceptor/authn.h"
+#include "service/interceptor/authz.h"
+#include "service/interceptor/chain.h"
+#include "service/interceptor/client_version.h"
+#include "service/interceptor/deadline.h"
+#include "service/interceptor/request_id.h"
+#include "service/options.h"
+#include "service/store/cache.h"
+#include "service/store/role_cache.h"
+#include "service/store/sqlite/sqlite_store.h"
+#include "service/store/store.h"
+#include "service/store/store_metrics.h"
+#include "service/store/token_lookup.h"
+#include "service/sync.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum {
+	START_PATIENCE_MS = 60000,
+	HEALTH_INTERVAL_S = 1,
+	STEP_COUNT = 8
+};
+
+struct service {
+	struct options *options;
+	const struct service_options *values;
+	struct arena *arena; /* what is made of options and lives as long */
+
+	struct metrics *metrics;
+	struct schema *schema;
+	struct loop *control; /* keys, roles, health: what is not a call's */
+	struct loop **loops;
+	size_t n_loops;
+	bool loops_run;
+
+	struct server_key *server_key;
+	struct store *store;
+	struct cache *cache;
+	struct token_lookup *lookup;
+	struct role_cache *roles;
+	struct keyring *keyring;
+	bool keyring_runs;
+	struct jwt_keys external_keys;
+	struct jwt_issuer external_issuer;
+	struct authenticator *authenticator;
+
+	struct proxy_trust trust;
+	struct authn authn;
+	struct authz authz;
+	struct access_policy access;
+	struct access_log *access_log;
+	struct deadline_config deadline;
+	struct client_version_config client_version;
+	struct token_app token_app;
+	struct profile_app profile_app;
+	struct role_app role_app;
+	struct exchange_app *exchange_app;
+	struct api api;
+	struct method_table *methods;
+	struct chain_step steps[STEP_COUNT];
+	struct chain *chain;
+
+	struct health *health;
+	struct event *health_timer;
+	struct tls_server *tls;
+	struct rpc_server *rpc;
+	struct gateway *gateway;
+};
+
+/* --- helpers --- */
+
+static struct str *strings_of(struct arena *arena, const struct option_list *list)
+{
+	struct str *texts = arena_calloc(arena, list->count, sizeof *texts);
+	for (size_t i = 0; i < list->count; i++)
+		texts[i] = str_of(list->items[i]);
+	return texts;
+}
+
+static char *path_in(struct service *s, const char *name)
+{
+	return arena_printf(s->arena, "%s/%s", s->values->data_dir, name);
+}
+
+static struct store_waiter sync_waiter(struct service *s, struct sync *sync)
+{
+	return (struct store_waiter){
+		s->control, mono_time_add_ms(clock_mono(&clock_system), START_PATIENCE_MS), sync};
+}
+
+/* --- storage and keys --- */
+
+static struct status open_storage(struct service *s)
+{
+	const struct service_options *v = s->values;
+	TRY(file_make_dirs(v->data_dir, 0700));
+	const struct sqlite_store_options options = {
+		.data_dir = v->data_dir, .clock = &clock_system};
+	TRY(sqlite_store_open(&options, &s->store));
+	store_metrics_register(s->store, s->metrics);
+
+	s->cache = cache_new(&(struct cache_options){
+		.max_bytes = (size_t)v->cache_max_bytes,
+		.ttl_ms = v->cache_ttl_ms,
+		.unknown_ttl_ms = v->cache_ttl_ms,
+		.random = &random_system,
+	});
+	s->lookup = token_lookup_new(s->store, s->cache, &clock_system);
+	s->roles = role_cache_new(s->store, s->control, v->cache_ttl_ms);
+	return status_ok();
+}
+
+static struct status open_server_key(struct service *s)
+{
+	if (s->values->encryption_key_file)
+		return server_key_read(s->values->encryption_key_file, &s->server_key);
+	return server_key_read_or_make(path_in(s, "key"), &random_system, &s->server_key);
+}
+
+static struct status read_keys(const char *path, struct jwt_keys *ret)
+{
+	_cleanup_secret_ struct secret text = {NULL, 0};
+	TRY(file_read_secret(path, true, &text));
+	struct status status = jwt_keys_parse(secret_str(&text), ret);
+	if (status.code == STATUS_OK)
+		return status;
+	return status_error(status.code, "'%s': %s", path, status.message);
+}
+
+static struct status start_keyring(struct service *s)
+{
+	const struct service_options *v = s->values;
+	if (v->jwt_key_file) {
+		_cleanup_jwt_keys_ struct jwt_keys keys = {.n = 0};
+		TRY(read_keys(v->jwt_key_file, &keys));
+		return keyring_new_fixed(&keys, &s->keyring);
+	}
+	s->keyring = keyring_new(&(struct keyring_config){
+		.algorithm = (enum jwt_algorithm)v->jwt_algorithm,
+		.key_lifetime_s = v->jwt_key_lifetime_ms / 1000,
+		.server_key = s->server_key,
+		.store = s->store,
+		.home = s->control,
+		.clock = &clock_system,
+	});
+	struct sync sync;
+	sync_init(&sync);
+	struct store_waiter waiter = sync_waiter(s, &sync);
+	keyring_start(s->keyring, waiter.deadline, sync_on_done, &sync);
+	s->keyring_runs = true;
+	return sync_wait(&sync);
+}
+
+static struct status start_roles(struct service *s)
+{
+	struct sync sync;
+	sync_init(&sync);
+	role_cache_start(s->roles, sync_waiter(s, &sync), sync_on_done);
+	return sync_wait(&sync);
+}
+
+static struct status admin_token_of(struct service *s, struct admin_token *ret)
+{
+	char text[32];
+	int32_t days;
+	TRY(service_options_max_lifetime(s->options, &days, text));
+	*ret = (struct admin_token){
+		.store = s->store,
+		.home = s->control,
+		.clock = &clock_system,
+		.path = path_in(s, "admin.token"),
+		.given_file = s->values->admin_token_file,
+		.lifetime_days = days,
+	};
+	return status_ok();
+}
+
+static struct status ensure_admin_token(struct service *s)
+{
+	struct admin_token t;
+	bool made;
+	TRY(admin_token_of(s, &t));
+	TRY(admin_token_ensure(&t, &made));
+	if (made && !t.given_file)
+		log_info("admin_token.made", LOG_TEXT("file", t.path),
+			LOG_I64("lifetime_days", t.lifetime_days));
+	return status_ok();
+}
+
+/* --- who callers are and what they may do --- */
+
+static struct role_set *current_roles(void *arg)
+{
+	return role_cache_get(arg);
+}
+
+static void reload_roles(void *arg, struct store_waiter waiter, store_done_fn *done)
+{
+	role_cache_reload(arg, waiter, done);
+}
+
+static void derive_secret(void *arg, const uint8_t salt[32], uint8_t ret[32])
+{
+	server_key_derive_token(arg, salt, ret);
+}
+
+static struct status make_access(struct service *s)
+{
+	const struct option_list *list = &s->values->personal_token_denied;
+	struct access_rule *rules = arena_calloc(s->arena, list->count, sizeof *rules);
+	for (size_t i = 0; i < list->count; i++)
+		TRY(role_action_parse(str_of(list->items[i]), &rules[i].action));
+	s->access = (struct access_policy){
+		.roles = current_roles,
+		.roles_arg = s->roles,
+		.personal_token_denied = rules,
+		.n_personal_token_denied = list->count,
+	};
+	return status_ok();
+}
+
+static struct status make_external_issuer(struct service *s)
+{
+	const struct service_options *v = s->values;
+	if (!v->external_issuer)
+		return status_ok();
+	TRY(read_keys(v->external_jwks_file, &s->external_keys));
+	enum {
+		LEEWAY_S = 5
+	};
+	s->external_issuer = (struct jwt_issuer){
+		.issuer = str_of(v->external_issuer),
+		.audience = str_of(v->external_audience),
+		.user_claim = str_of(v->external_user_claim),
+		.roles_claim = str_of(v->external_roles_claim),
+		.keys = &s->external_keys,
+		.leeway_s = LEEWAY_S,
+	};
+	return status_ok();
+}
+
+static struct status make_authn(struct service *s)
+{
+	const struct service_options *v = s->values;
+	TRY(make_external_issuer(s));
+	s->authenticator = authenticator_new(&(struct authenticator_config){
+		.tokens = token_lookup_finder(s->lookup),
+		.keyring = s->keyring,
+		.clock = &clock_system,
+		.issuer = str_of(v->jwt_issuer),
+		.audience = str_of(v->jwt_audience),
+		.external = &s->external_issuer,
+		.n_external = v->external_issuer ? 1 : 0,
+	});
+	struct authn_identity *identities =
+		arena_calloc(s->arena, v->mtls_identities.count, sizeof *identities);
+	for (size_t i = 0; i < v->mtls_identities.count; i++)
+		TRY(authn_identity_parse(
+			str_of(v->mtls_identities.items[i]), s->arena, &identities[i]));
+	const struct authn_config config = {
+		.authenticator = s->authenticator,
+		.clock = &clock_system,
+		.trusted_proxies = &s->trust.proxies,
+		.identities = identities,
+		.n_identities = v->mtls_identities.count,
+		.dev_login = v->dev_login,
+		.default_roles = strings_of(s->arena, &v->default_roles),
+		.n_default_roles = v->default_roles.count,
+	};
+	authn_init(&s->authn, &config);
+	return status_ok();
+}
+
+static struct status make_trust(struct service *s)
+{
+	_cleanup_buf_ struct buf text;
+	buf_init(&text, 64 * 1024);
+	for (size_t i = 0; i < s->values->trusted_proxies.count; i++)
+		buf_printf(&text, "%s%s", i ? "," : "", s->values->trusted_proxies.items[i]);
+	struct cidr_list proxies = {.n = 0};
+	TRY(cidr_list_parse(buf_str(&text), &proxies));
+	proxy_trust_init(&s->trust, proxies, s->values->dev_login);
+	return status_ok();
+}
+
+/* --- the way of a call --- */
+
+static struct status make_apps(struct service *s)
+{
+	const struct service_options *v = s->values;
+	char *lifetime_text = arena_alloc(s->arena, 32);
+	int32_t days;
+	TRY(service_options_max_lifetime(s->options, &days, lifetime_text));
+	s->token_app = (struct token_app){
+		.store = s->store,
+		.clock = &clock_system,
+		.random = &random_system,
+		.access = &s->access,
+		.default_roles = strings_of(s->arena, &v->default_roles),
+		.n_default_roles = v->default_roles.count,
+		.max_lifetime_days = days,
+		.max_lifetime_text = lifetime_text,
+		.derive = derive_secret,
+		.derive_arg = s->server_key,
+	};
+	s->profile_app = (struct profile_app){
+		.store = s->store,
+		.pools = strings_of(s->arena, &v->pools),
+		.n_pools = v->pools.count,
+		.buckets = strings_of(s->arena, &v->buckets),
+		.n_buckets = v->buckets.count,
+	};
+	s->role_app = (struct role_app){
+		.store = s->store,
+		.access = &s->access,
+		.reload = reload_roles,
+		.reload_arg = s->roles,
+	};
+	return status_ok();
+}
+
+static struct status make_chain(struct service *s)
+{
+	const struct service_options *v = s->values;
+	s->api = (struct api){
+		.tokens = &s->token_app,
+		.profiles = &s->profile_app,
+		.roles = &s->role_app,
+		.exchange = s->exchange_app,
+		.keyring = s->keyring,
+		.authenticator = s->authenticator,
+		.access = &s->access,
+		.login = {v->login_device_endpoint, v->login_device_client_id,
+			v->login_browser_endpoint, v->login_browser_client_id,
+			v->login_token_endpoint, v->login_logout_endpoint},
+		.version = v->service_version,
+	};
+	TRY(method_table_new(s->schema, &s->api, &s->methods));
+	s->access_log = access_log_new(s->schema, s->metrics, v->access_log);
+	s->deadline = (struct deadline_config){v->max_call_ms};
+	s->authz = (struct authz){&s->access, method_table_permission, s->methods};
+	s->client_version = (struct client_version_config){
+		.latest = v->client_latest_version ? v->client_latest_version : v->service_version,
+		.least = v->client_min_version,
+		.service_url = v->service_url,
+	};
+	/* The one place where the order stands. */
+	const struct chain_step steps[] = {
+		{"request_id", request_id_run, NULL},
+		{"access_log", access_log_run, s->access_log},
+		{"deadline", deadline_run, &s->deadline},
+		{"authn", authn_run, &s->authn},
+		{"authz", authz_run, &s->authz},
+		{"client_version", client_version_run, &s->client_version},
+		{"handler", method_table_run, s->methods},
+	};
+	_Static_assert(ARRAY_SIZE(steps) <= STEP_COUNT, "room for all steps");
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
+		s->steps[i] = steps[i];
+	s->chain = chain_new(s->steps, ARRAY_SIZE(steps));
+	return status_ok();
+}
+
+/* --- readiness --- */
+
+struct ready_check {
+	void (*done)(void *arg, struct status status);
+	void *arg;
+};
+
+static void on_checked(void *arg, const struct status *status)
+{
+	struct ready_check *check = arg;
+	check->done(check->arg, *status);
+	free(check);
+}
+
+enum {
+	CHECK_TIMEOUT_MS = 5000
+};
+
+static void check_ready(
+	void *self, struct loop *home, void (*done)(void *arg, struct status status), void *arg)
+{
+	struct service *s = self;
+	struct ready_check *check = xnew(struct ready_check);
+	*check = (struct ready_check){done, arg};
+	struct store_waiter waiter = {
+		home, mono_time_add_ms(clock_mono(&clock_system), CHECK_TIMEOUT_MS), check};
+	store_check(s->store, waiter, on_checked);
+}
+
+static void set_health(struct service *s, bool serving)
+{
+	health_set(s->health, "", serving);
+	for (size_t i = 0; i < schema_service_count(s->schema); i++)
+		health_set(s->health, schema_service_at(s->schema, i)->full_name, serving);
+}
+
+static void on_health(void *arg, const struct status *status)
+{
+	set_health(arg, status->code == STATUS_OK);
+}
+
+static void on_health_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	struct service *s = arg;
+	struct store_waiter waiter = {
+		s->control, mono_time_add_ms(clock_mono(&clock_system), CHECK_TIMEOUT_MS), s};
+	store_check(s->store, waiter, on_health);
+}
+
+/* --- the network --- */
+
+static struct status open_rpc(struct service *s)
+{
+	const struct service_options *v = s->values;
+	struct address listen;
+	TRY(address_parse(str_of(v->grpc_listen), &listen));
+	const struct tls_options tls = {v->tls_cert_file, v->tls_key_file, v->tls_client_ca_file,
+		(enum tls_client_auth)v->tls_client_auth};
+	const struct rpc_server_options options = {
+		.listen = &listen,
+		.n_listen = 1,
+		.tls = v->tls_cert_file ? &tls : NULL,
+		.n_threads = (unsigned)s->n_loops,
+		.loops = s->loops,
+		.n_loops = s->n_loops,
+		.handler = chain_handler(s->chain),
+		.schema = s->schema,
+		.health = s->health,
+		.trust = &s->trust.trust,
+		.reflection = v->reflection,
+		.max_message_bytes = (size_t)v->max_request_bytes,
+		.max_streams = (unsigned)v->max_streams,
+		.max_connections = (unsigned)v->max_connections,
+		.max_calls = (unsigned)v->max_calls,
+		.max_deadline_ms = v->max_call_ms,
+	};
+	return rpc_server_new(&options, &s->rpc);
+}
+
+static struct status open_gateway(struct service *s)
+{
+	const struct service_options *v = s->values;
+	if (str_eq(str_of(v->http_listen), STR("off")))
+		return status_ok();
+	struct address listen;
+	TRY(address_parse(str_of(v->http_listen), &listen));
+	if (v->tls_cert_file) {
+		const struct tls_options tls = {v->tls_cert_file, v->tls_key_file,
+			v->tls_client_ca_file, (enum tls_client_auth)v->tls_client_auth};
+		TRY(tls_server_new(&tls, &s->tls));
+	}
+	struct gateway_options options = {
+		.listen = &listen,
+		.tls = listen.kind == ADDRESS_UNIX ? NULL : s->tls,
+		.loops = s->loops,
+		.n_loops = s->n_loops,
+		.upstream = chain_handler(s->chain),
+		.schema = s->schema,
+		.trust = &s->trust.trust,
+		.metrics = s->metrics,
+		.show_metrics = v->metrics,
+		.http = HTTP_SERVER_OPTIONS_DEFAULT,
+		.max_call_ms = v->max_call_ms,
+		.cors_origins = strings_of(s->arena, &v->cors_origins),
+		.n_cors_origins = v->cors_origins.count,
+		.version = service_option_table.version,
+	};
+	options.http.limits.max_body_bytes = (uint32_t)v->max_request_bytes;
+	options.http.max_connections = (uint32_t)v->max_connections;
+	options.http.header_timeout_ms = (uint32_t)v->header_timeout_ms;
+	options.http.body_timeout_ms = (uint32_t)v->body_timeout_ms;
+	options.http.idle_timeout_ms = (uint32_t)v->idle_timeout_ms;
+	return gateway_new(&options, &s->gateway);
+}
+
+static struct status write_ready_file(struct service *s)
+{
+	if (!s->values->ready_file)
+		return status_ok();
+	char grpc[ADDRESS_TEXT_BYTES], http[ADDRESS_TEXT_BYTES];
+	_cleanup_buf_ struct buf text;
+	buf_init(&text, 4096);
+	address_format(rpc_server_address(s->rpc, 0), grpc);
+	buf_printf(&text, "{\"grpc\": \"%s\"", grpc);
+	if (s->gateway) {
+		address_format(gateway_address(s->gateway), http);
+		buf_printf(&text, ", \"http\": \"%s\"", http);
+	}
+	buf_append_str(&text, STR("}\n"));
+	return file_write_atomic(s->values->ready_file, buf_str(&text), 0644);
+}
+
+static void warn_of_unsafe_settings(const struct service *s)
+{
+	const struct service_options *v = s->values;
+	if (v->dev_login)
+		log_warning("unsafe.dev_login",
+			LOG_TEXT("meaning", "anybody who can connect is whoever x-osmo-user says"));
+	if (v->insecure_plaintext && !v->tls_cert_file)
+		log_warning("unsafe.plaintext",
+			LOG_TEXT("meaning", "tokens cross the network in the clear"));
+	for (size_t i = 0; i < s->trust.proxies.n; i++)
+		if (s->trust.proxies.networks[i].bits == 0)
+			log_warning("unsafe.trusted_proxy",
+				LOG_TEXT("meaning", "x-osmo-user is believed from anywhere"));
+}
+
+/* --- start and stop --- */
+
+static void make_loops(struct service *s)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	s->n_loops =
+		s->values->threads ? (size_t)s->values->threads : (size_t)(cores > 0 ? cores : 1);
+	s->loops = xcalloc(s->n_loops, sizeof *s->loops);
+	for (size_t i = 0; i < s->n_loops; i++)
+		s->loops[i] = loop_new();
+	s->control = loop_new();
+}
+
+static void run_loops(struct service *s)
+{
+	for (size_t i = 0; i < s->n_loops; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "loop-%zu", i);
+		loop_start(s->loops[i], name);
+	}
+	s->loops_run = true;
+}
+
+static void start_health(struct service *s)
+{
+	struct timeval interval = {HEALTH_INTERVAL_S, 0};
+	s->health_timer = event_new(loop_base(s->control), -1, EV_PERSIST, on_health_timer, s);
+	event_add(s->health_timer, &interval);
+}
+
+/* Everything that a call needs, but no network. */
+static struct status start_inside(struct service *s)
+{
+	TRY(pb_schema_new(&s->schema));
+	make_loops(s);
+	s->health = health_new();
+	start_health(s);
+	TRY(open_storage(s));
+	loop_start(s->control, "control");
+	TRY(open_server_key(s));
+	TRY(start_roles(s));
+	TRY(start_keyring(s));
+	TRY(ensure_admin_token(s));
+	TRY(make_trust(s));
+	TRY(make_access(s));
+	TRY(make_authn(s));
+	s->exchange_app = exchange_app_new(&(struct exchange_app_config){
+		.tokens = token_lookup_finder(s->lookup),
+		.keyring = s->keyring,
+		.clock = &clock_system,
+		.random = &random_system,
+		.issuer = str_of(s->values->jwt_issuer),
+		.audience = str_of(s->values->jwt_audience),
+	});
+	TRY(make_apps(s));
+	TRY(make_chain(s));
+	chain_set_ready_check(s->chain, check_ready, s);
+	return status_ok();
+}
+
+static struct status start(struct service *s)
+{
+	process_metrics_register(s->metrics, "token-service", service_option_table.version);
+	TRY(start_inside(s));
+	TRY(open_rpc(s));
+	TRY(open_gateway(s));
+	warn_of_unsafe_settings(s);
+	run_loops(s);
+	set_health(s, true);
+	rpc_server_start(s->rpc);
+	return write_ready_file(s);
+}
+
+static struct service *service_new(struct options *o)
+{
+	struct service *s = xnew(struct service);
+	s->options = o;
+	s->values = options_values(o);
+	s->arena = arena_new();
+	s->metrics = metrics_new();
+	return s;
+}
+
+struct status service_start(struct options *o, struct service **ret)
+{
+	struct service *s = service_new(o);
+	struct status status = start(s);
+	if (status.code != STATUS_OK) {
+		service_stop(s);
+		return status;
+	}
+	char grpc[ADDRESS_TEXT_BYTES], http[ADDRESS_TEXT_BYTES] = "off";
+	address_format(rpc_server_address(s->rpc, 0), grpc);
+	if (s->gateway)
+		address_format(gateway_address(s->gateway), http);
+	log_info("service.ready", LOG_TEXT("version", service_option_table.version),
+		LOG_TEXT("grpc", grpc), LOG_TEXT("http", http),
+		LOG_TEXT("data_dir", s->values->data_dir), LOG_I64("threads", (int64_t)s->n_loops));
+	*ret = s;
+	return status_ok();
+}
+
+void service_set_draining(struct service *s)
+{
+	health_shut_down(s->health);
+	if (s->gateway)
+		gateway_set_draining(s->gateway);
+}
+
+static void stop_network(struct service *s)
+{
+	struct sync rpc, gateway;
+	int64_t grace_ms = s->values->drain_grace_ms;
+	bool stops_gateway = s->gateway && s->loops_run;
+	sync_init(&rpc);
+	sync_init(&gateway);
+	if (s->rpc && s->loops_run)
+		rpc_server_drain(s->rpc, grace_ms, s->control, sync_on_stopped, &rpc);
+	else
+		sync_on_stopped(&rpc);
+	if (stops_gateway)
+		gateway_stop(s->gateway, (uint32_t)grace_ms, s->control, sync_on_stopped, &gateway);
+	else
+		sync_on_stopped(&gateway);
+	(void)!sync_wait(&rpc).code;
+	(void)!sync_wait(&gateway).code;
+}
+
+static void stop_loop(struct loop *l)
+{
+	if (!l)
+		return;
+	loop_stop(l);
+	loop_join(l);
+}
+
+static void stop_keyring(struct service *s)
+{
+	if (!s->keyring_runs)
+		return;
+	struct sync sync;
+	sync_init(&sync);
+	keyring_stop(s->keyring, sync_on_stopped, &sync);
+	(void)!sync_wait(&sync).code;
+}
+
+static void stop_store(struct service *s)
+{
+	if (!s->store)
+		return;
+	struct sync sync;
+	sync_init(&sync);
+	store_stop(s->store, s->control, sync_on_stopped, &sync);
+	(void)!sync_wait(&sync).code;
+}
+
+static void free_all(struct service *s)
+{
+	rpc_server_free(s->rpc);
+	gateway_free(s->gateway);
+	tls_server_free(s->tls);
+	chain_free(s->chain);
+	access_log_free(s->access_log);
+	method_table_free(s->methods);
+	exchange_app_free(s->exchange_app);
+	authenticator_free(s->authenticator);
+	proxy_trust_done(&s->trust);
+	jwt_keys_done(&s->external_keys);
+	keyring_free(s->keyring);
+	role_cache_free(s->roles);
+	token_lookup_free(s->lookup);
+	cache_free(s->cache);
+	server_key_free(s->server_key);
+	if (s->health_timer)
+		event_free(s->health_timer);
+	health_free(s->health);
+	for (size_t i = 0; i < s->n_loops; i++)
+		loop_free(s->loops[i]);
+	free(s->loops);
+	loop_free(s->control);
+	schema_free(s->schema);
+	metrics_free(s->metrics);
+	arena_free(s->arena);
+	free(s);
+}
+
+void service_stop(struct service *s)
+{
+	stop_network(s);
+	for (size_t i = 0; i < s->n_loops && s->loops_run; i++)
+		stop_loop(s->loops[i]);
+	stop_keyring(s);
+	stop_store(s);
+	stop_loop(s->control);
+	free_all(s);
+}
+
+/* --- reload --- */
+
+static void on_option_changed(void *arg, const struct option_change *c)
+{
+	(void)arg;
+	if (c->applied)
+		log_info("option.changed", LOG_TEXT("option", c->name), LOG_TEXT("from", c->old),
+			LOG_TEXT("to", c->new));
+	else
+		log_warning("option.needs_restart", LOG_TEXT("option", c->name),
+			LOG_TEXT("from", c->old), LOG_TEXT("to", c->new));
+}
+
+static void reload_options(struct service *s)
+{
+	_cleanup_(options_freep) struct options *fresh = NULL;
+	struct status status = options_reload(s->options, on_option_changed, NULL, &fresh);
+	if (status.code != STATUS_OK) {
+		log_error("reload.options", LOG_STATUS(&status));
+		return;
+	}
+	/* The rest of the service keeps texts of the old values, which cannot change: of the new
+	 * ones only what can be reloaded is taken. */
+	const struct service_options *v = options_values(fresh);
+	log_set_level((enum log_level)v->log_level);
+}
+
+static void reload_tls(struct service *s)
+{
+	struct status rpc = rpc_server_reload(s->rpc);
+	struct status http = s->tls ? tls_server_reload(s->tls) : status_ok();
+	if (rpc.code != STATUS_OK)
+		log_error("reload.tls", LOG_TEXT("listener", "grpc"), LOG_STATUS(&rpc));
+	if (http.code != STATUS_OK)
+		log_error("reload.tls", LOG_TEXT("listener", "http"), LOG_STATUS(&http));
+	if (rpc.code == STATUS_OK && http.code == STATUS_OK)
+		log_info("reload.done");
+}
+
+void service_reload(struct service *s)
+{
+	reload_options(s);
+	reload_tls(s);
+}
+
+/* --- commands --- */
+
+static struct status make_admin_token(struct service *s)
+{
+	struct admin_token t;
+	make_loops(s);
+	TRY(open_storage(s));
+	loop_start(s->control, "control");
+	TRY(admin_token_of(s, &t));
+	TRY(admin_token_renew(&t));
+	printf("a new admin token is in %s\n", t.path);
+	return status_ok();
+}
+
+struct status service_make_admin_token(const struct options *o)
+{
+	/* Nothing changes the options on this way. */
+	union {
+		const struct options *in;
+		struct options *out;
+	} options = {.in = o};
+	struct service *s = service_new(options.out);
+	struct status status = make_admin_token(s);
+	service_stop(s);
+	return status;
+}

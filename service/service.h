@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The service as a whole: what it is made of, how it starts and how it stops.
+ *
+ * Threads: the main thread makes, runs and frees it; it blocks in all three. */
+#pragma once
+
+#include "common/base/cleanup.h"
+#include "common/base/status.h"
+
+struct options;
+struct service;
+
+/* Opens, binds and starts everything; calls are answered when this returns. @o is borrowed until
+ * the first service_reload.
+ *
+ * Errors are one line for the operator. */
+struct status service_start(struct options *o, struct service **ret);
+
+/* Reads options and TLS files again (SIGHUP) and logs what changed and what could not. */
+void service_reload(struct service *s);
+
+/* Not ready from now on; still answering. The first half of a drain. */
+void service_set_draining(struct service *s);
+
+/* Finishes calls in flight, at most for the configured grace, and releases everything. */
+void service_stop(struct service *s);
+
+/* `token-service admin-token`: a new admin token in the data directory. */
+struct status service_make_admin_token(const struct options *o);
