@@ -7,6 +7,7 @@
 #include "service/store/row_codec.h"
 #include "service/store/store_ops.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,29 +159,33 @@ static void submit(struct store *s, struct store_op *op)
 	s->ops->submit(s, op);
 }
 
-/* --- The listener --- */
+/* --- Listeners --- */
 
-void store_set_listener(struct store *s, const struct store_listener *listener)
+void store_add_listener(struct store *s, const struct store_listener *listener)
 {
-	s->listener = *listener;
+	assert(s->n_listeners < STORE_MAX_LISTENERS);
+	s->listeners[s->n_listeners++] = *listener;
 }
 
 void store_tell_token(const struct store *s, const struct token *token)
 {
-	if (s->listener.token_changed)
-		s->listener.token_changed(s->listener.arg, &token->fields);
+	for (size_t i = 0; i < s->n_listeners; i++)
+		if (s->listeners[i].token_changed)
+			s->listeners[i].token_changed(s->listeners[i].arg, &token->fields);
 }
 
 void store_tell_roles(const struct store *s)
 {
-	if (s->listener.roles_changed)
-		s->listener.roles_changed(s->listener.arg);
+	for (size_t i = 0; i < s->n_listeners; i++)
+		if (s->listeners[i].roles_changed)
+			s->listeners[i].roles_changed(s->listeners[i].arg);
 }
 
 void store_tell_all(const struct store *s)
 {
-	if (s->listener.all_changed)
-		s->listener.all_changed(s->listener.arg);
+	for (size_t i = 0; i < s->n_listeners; i++)
+		if (s->listeners[i].all_changed)
+			s->listeners[i].all_changed(s->listeners[i].arg);
 }
 
 /* --- Tokens --- */

@@ -33,8 +33,11 @@ struct store_listener {
 	void (*all_changed)(void *arg);
 	void *arg;
 };
-/* Before the first operation. */
-void store_set_listener(struct store *s, const struct store_listener *listener);
+enum {
+	STORE_MAX_LISTENERS = 4
+};
+/* Before the first operation; for as long as the store lives. */
+void store_add_listener(struct store *s, const struct store_listener *listener);
 
 /* Who waits for an operation, and until when. */
 struct store_waiter {

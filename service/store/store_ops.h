@@ -116,10 +116,11 @@ struct store_ops {
 /* The first member of every adapter's store. */
 struct store {
 	const struct store_ops *ops;
-	struct store_listener listener;
+	struct store_listener listeners[STORE_MAX_LISTENERS];
+	size_t n_listeners;
 };
 
-/* Tells the listener, if there is one. */
+/* Tells the listeners. */
 void store_tell_token(const struct store *s, const struct token *token);
 void store_tell_roles(const struct store *s);
 void store_tell_all(const struct store *s);

@@ -742,7 +742,7 @@ static void listener_hears_of_a_change_before_the_one_who_made_it(void **state)
 	struct heard heard = {.tokens = 0};
 	const struct store_listener listener = {
 		.token_changed = hear_token, .roles_changed = hear_roles, .arg = &heard};
-	store_set_listener(d->store, &listener);
+	store_add_listener(d->store, &listener);
 	insert(d, TOKEN_USER, "alice", "ci", TODAY);
 	assert_int_equal(heard.tokens, 1);
 	assert_string_equal(heard.last, "alice/ci");
