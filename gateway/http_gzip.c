@@ -71,7 +71,7 @@ enum http_error_kind http_gzip_inflate(struct http_gzip *g, struct str in, struc
 	z_stream *z = inflater(g);
 	set_input(z, in);
 	for (;;) {
-		size_t room = out->max_ - out->n;
+		size_t room = buf_room(out);
 		size_t step = room < INFLATE_STEP_BYTES ? room : INFLATE_STEP_BYTES;
 		/* one byte more than there is room for, on the stack, tells "full" from "too large"
 		 */

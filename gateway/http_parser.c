@@ -251,10 +251,7 @@ void http_parser_done(struct http_parser *p)
 static void forget(struct buf *b, size_t kept)
 {
 	wipe(b);
-	if (b->capacity_ > kept)
-		buf_done(b);
-	else
-		buf_reset(b);
+	buf_recycle(b, kept);
 }
 
 void http_parser_reset(struct http_parser *p)

@@ -94,6 +94,19 @@ void buf_reset(struct buf *b)
 		b->p[0] = '\0';
 }
 
+void buf_recycle(struct buf *b, size_t kept_bytes)
+{
+	if (b->capacity_ > kept_bytes)
+		buf_done(b);
+	else
+		buf_reset(b);
+}
+
+size_t buf_room(const struct buf *b)
+{
+	return b->max_ - b->n;
+}
+
 bool buf_overflown(const struct buf *b)
 {
 	return b->overflown_;

@@ -37,6 +37,10 @@ bool buf_vprintf(struct buf *b, const char *format, va_list args)
 char *buf_reserve(struct buf *b, size_t n);
 /* Forgets the content, keeps the memory. */
 void buf_reset(struct buf *b);
+/* The same, but memory of more than @kept_bytes is released. */
+void buf_recycle(struct buf *b, size_t kept_bytes);
+/* How many bytes may still be appended. */
+size_t buf_room(const struct buf *b);
 bool buf_overflown(const struct buf *b);
 /* The content; valid until the next change. */
 struct str buf_str(const struct buf *b);
