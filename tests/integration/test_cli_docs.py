@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""osmo completion and osmo man: scripts that the shells run, pages that man formats."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from env import program
+
+PAGES = ("osmo", "osmo-login", "osmo-logout", "osmo-version", "osmo-token", "osmo-profile", "osmo-completion",
+         "osmo-man")
+
+
+def bash_completes(osmo, *words):
+    """What bash offers for the last of `words`."""
+    quoted = " ".join(f"'{word}'" for word in words)
+    script = (f"{osmo('completion', 'bash').stdout}\nCOMP_WORDS=({quoted})\nCOMP_CWORD={len(words) - 1}\n"
+              "compopt() { :; }\n_osmo\nprintf '%s\\n' \"${COMPREPLY[@]}\"")
+    result = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert result.stderr == ""
+    return result.stdout.split()
+
+
+@pytest.mark.parametrize("words, offered", [
+    (["osmo", ""], ["login", "logout", "version", "token", "profile", "completion", "man", "--log-level", "--cacert",
+                    "-h", "--help"]),
+    (["osmo", "to"], ["token"]),
+    (["osmo", "--log-level", "DEBUG", "token", ""], ["set", "delete", "list", "-h", "--help"]),
+    (["osmo", "token", "list", "-"], ["--service", "-s", "--format-type", "-t", "-h", "--help"]),
+    (["osmo", "token", "set", "--e"], ["--expires-at"]),
+    (["osmo", "token", "set", "-t", ""], ["json", "text"]),
+    (["osmo", "token", "set", "--description", ""], []),
+    (["osmo", "login", "--method", ""], ["token", "dev"]),
+    (["osmo", "profile", "set", "p"], ["pool"]),
+    (["osmo", "completion", ""], ["bash", "zsh", "fish", "-h", "--help"]),
+])
+def test_bash_offers_what_fits(osmo, words, offered):
+    assert bash_completes(osmo, *words) == offered
+
+
+def test_bash_offers_files_where_a_file_is_wanted(osmo, tmp_path):
+    (tmp_path / "my-token").touch()
+    assert bash_completes(osmo, "osmo", "login", "--token-file", f"{tmp_path}/my") == [f"{tmp_path}/my-token"]
+
+
+def test_bash_script_is_clean(osmo, tmp_path):
+    (tmp_path / "osmo.bash").write_text(osmo("completion", "bash").stdout)
+    subprocess.run(["bash", "-n", tmp_path / "osmo.bash"], check=True)
+
+
+@pytest.mark.parametrize("shell, arguments", [("zsh", ["-n"]), ("fish", ["--no-execute"])])
+def test_other_scripts_are_understood_by_their_shell(osmo, tmp_path, shell, arguments):
+    script = osmo("completion", shell).stdout
+    for word in ("token", "set", "expires-at", "roles", "json text", "Create a service token."):
+        assert word in script
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
+    (tmp_path / "osmo").write_text(script)
+    subprocess.run([shell, *arguments, tmp_path / "osmo"], check=True)
+
+
+def test_fish_offers_what_fits(osmo, tmp_path):
+    if not shutil.which("fish"):
+        pytest.skip("fish is not installed")
+    (tmp_path / "osmo.fish").write_text(osmo("completion", "fish").stdout)
+
+    def offers(line):
+        result = subprocess.run(
+            ["fish", "--no-config", "-c", f"source {tmp_path}/osmo.fish; complete -C '{line}'"],
+            capture_output=True, text=True, check=True, env=program.environment(HOME=tmp_path))
+        return [each.split("\t")[0] for each in result.stdout.splitlines()]
+
+    assert sorted(offers("osmo token ")) == ["delete", "list", "set"]
+    assert sorted(offers("osmo token set --")) == ["--description", "--expires-at", "--format-type", "--help",
+                                                   "--roles", "--service"]
+    assert sorted(offers("osmo token set --format-type ")) == ["json", "text"]
+    assert sorted(offers("osmo login --method ")) == ["dev", "token"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_a_manual_page(osmo, page):
+    text = osmo("man", page).stdout
+    assert re.match(rf'\.TH {page.upper()} 1 "" "osmo" "User Commands"\n\.SH NAME\n', text)
+    for section in ("NAME", "SYNOPSIS", "DESCRIPTION", "FILES", "ENVIRONMENT", "EXIT STATUS", "SEE ALSO"):
+        assert f"\n.SH {section}\n" in text
+    if shutil.which("groff"):
+        result = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z"], input=text, capture_output=True, text=True,
+                                check=True)
+        assert result.stderr == ""
+
+
+def test_the_page_of_token_has_every_option(osmo):
+    text = osmo("man", "osmo-token").stdout.replace("\\-", "-")
+    for words in ("osmo token set", "osmo token delete", "osmo token list", "--expires-at EXPIRES_AT, -e EXPIRES_AT",
+                  "--roles ROLES [ROLES ...], -r ROLES [ROLES ...]", "Ex. osmo token delete my-token"):
+        assert words in text
+
+
+def test_man_without_a_name_is_the_whole_program(osmo):
+    assert osmo("man").stdout == osmo("man", "osmo").stdout
+
+
+def test_an_unknown_page_is_named(osmo):
+    result = osmo("man", "osmo-frob")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.endswith(
+        f"osmo man: error: argument page: there is no page 'osmo-frob' (choose from {', '.join(PAGES)})\n")
