@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <termios.h>
 #include <unistd.h>
@@ -67,19 +68,41 @@ static int choose_url(struct cli *c, char **ret)
 
 /* ---- the token ---- */
 
+static struct termios terminal_before; /* for restore_terminal, which runs in a signal handler */
+
+static void restore_terminal(int signal_number)
+{
+	(void)signal_number;
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &terminal_before);
+	_exit(EXIT_INTERRUPTED);
+}
+
+/* Asks at the terminal on standard input, without showing what is typed; Ctrl-C leaves the terminal
+ * as it was. */
+static void hide_typing(struct sigaction *ret_before)
+{
+	const struct sigaction action = {.sa_handler = restore_terminal};
+	sigaction(SIGINT, &action, ret_before);
+	struct termios quiet = terminal_before;
+	quiet.c_lflag &= ~(tcflag_t)ECHO;
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+	fputs("Token: ", stderr);
+}
+
+static void show_typing(const struct sigaction *before)
+{
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &terminal_before);
+	sigaction(SIGINT, before, NULL);
+	fputc('\n', stderr);
+}
+
 /* Reads up to the end; from a terminal one line, which is not shown. */
 static bool read_secret(int fd, char *p, size_t max, size_t *ret_n)
 {
-	struct termios before;
-	bool terminal = isatty(fd) && tcgetattr(fd, &before) == 0;
-	if (terminal) {
-		fputs("Token: ", stderr);
-		struct termios quiet = before;
-		quiet.c_lflag &= ~(tcflag_t)ECHO;
-		/* so that Ctrl-C gives the terminal back as it was: it ends the line instead */
-		quiet.c_lflag &= ~(tcflag_t)ISIG;
-		tcsetattr(fd, TCSAFLUSH, &quiet);
-	}
+	bool terminal = fd == STDIN_FILENO && isatty(fd) && tcgetattr(fd, &terminal_before) == 0;
+	struct sigaction before;
+	if (terminal)
+		hide_typing(&before);
 	size_t n = 0;
 	ssize_t got = 1;
 	while (n < max && got > 0 && !(terminal && n && p[n - 1] == '\n')) {
@@ -89,10 +112,10 @@ static bool read_secret(int fd, char *p, size_t max, size_t *ret_n)
 		else if (got > 0)
 			n += (size_t)got;
 	}
-	if (terminal) {
-		tcsetattr(fd, TCSAFLUSH, &before);
-		fputc('\n', stderr);
-	}
+	int error = errno;
+	if (terminal)
+		show_typing(&before);
+	errno = error;
 	*ret_n = n;
 	return got >= 0;
 }

@@ -154,7 +154,11 @@ static void page_format(struct buf *out, const struct command *root, const struc
 	buf_append_str(out, STR(" 1 \"\" \"osmo\" \"User Commands\"\n.SH NAME\n"));
 	text(out, name);
 	buf_append_str(out, STR(" \\- "));
-	text(out, whole ? "access tokens of an OSMO service" : c->help);
+	/* as whatis(1) wants it: one phrase, without a full stop */
+	_cleanup_free_ char *phrase =
+		xstrdup(whole ? "access tokens of an OSMO service." : c->help);
+	phrase[strcspn(phrase, ".")] = '\0';
+	text(out, phrase);
 	buf_append_str(out, STR("\n.SH SYNOPSIS\n"));
 	if (!c->commands || whole)
 		synopsis(out, c, prog);

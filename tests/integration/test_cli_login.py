@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """osmo login, logout: methods, login.yaml, renewal of JWTs, and where secrets do not go."""
 
+import fcntl
 import json
 import os
 import pathlib
@@ -9,7 +10,7 @@ import resource
 import signal
 import stat
 import subprocess
-import time
+import termios
 
 import pytest
 import yaml
@@ -374,23 +375,40 @@ def test_no_output_and_no_url_has_a_secret(osmo, fake):
     assert not any(TOKEN in line for line in fake.lines)
 
 
-def test_a_typed_token_is_not_shown(osmo, fake):
+@pytest.fixture
+def at_terminal(osmo, fake):
+    """osmo login --token-file - at a terminal, once it has asked for the token: (process, terminal)."""
     child, terminal = pty.openpty()
     process = subprocess.Popen(
         [program.binary("osmo"), "login", fake.url, "--token-file", "-"], stdin=terminal, stdout=subprocess.PIPE,
-        stderr=terminal, text=True,
+        stderr=terminal, text=True, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         env=program.environment(HOME=osmo.home, XDG_CONFIG_HOME=osmo.home / ".config"))
-    os.close(terminal)
     seen = b""
     while b"Token: " not in seen:
         seen += os.read(child, 1000)
-    time.sleep(0.05)  # the prompt comes before the echo is off
+    assert not echo(terminal)
+    yield process, child, terminal
+    process.kill()
+    os.close(child)
+    os.close(terminal)
+
+
+def echo(terminal):
+    return bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
+
+
+def test_a_typed_token_is_not_shown(at_terminal):
+    process, child, terminal = at_terminal
     os.write(child, TOKEN.encode() + b"\n")
     out, _ = process.communicate(timeout=program.PATIENCE_S)
-    os.set_blocking(child, False)
-    try:
-        seen += os.read(child, 10000)
-    except OSError:
-        pass
     assert process.returncode == 0 and out.endswith(WELCOME)
-    assert TOKEN.encode() not in seen
+    assert TOKEN.encode() not in os.read(child, 10000)
+    assert echo(terminal)
+
+
+def test_ctrl_c_gives_the_terminal_back(at_terminal):
+    process, child, terminal = at_terminal
+    os.write(child, b"abc\x03")
+    assert process.wait(timeout=program.PATIENCE_S) == 3
+    assert echo(terminal)
