@@ -162,8 +162,10 @@ static grpc_ssl_certificate_config_reload_status fetch(
 		const struct pem *pem = &t->shared.pem;
 		grpc_ssl_pem_key_cert_pair pair = {
 			.private_key = pem->key.p, .cert_chain = pem->cert.p};
+		/* gRPC 1.51 aborts without roots; where no client certificate is asked for they
+		 * mean nothing, and a certificate that is there anyway does. */
 		*ret = grpc_ssl_server_certificate_config_create(
-			pem->ca.n ? pem->ca.p : NULL, &pair, 1);
+			pem->ca.n ? pem->ca.p : pem->cert.p, &pair, 1);
 		result = GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
 	}
 	pthread_mutex_unlock(&t->shared.lock);
