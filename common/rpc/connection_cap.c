@@ -48,6 +48,7 @@ struct connection_cap {
 	unsigned capacity;
 	struct mono_time looked;
 	uint64_t refused;
+	bool closed;
 };
 
 enum {
@@ -66,10 +67,6 @@ static bool inode_of(int fd, ino_t *ret)
 
 static void forget_closed(struct connection_cap *c)
 {
-	struct mono_time now = clock_mono(&clock_system);
-	if (c->looked.us && now.us - c->looked.us < LOOK_INTERVAL_MS * US_PER_MS)
-		return;
-	c->looked = now;
 	unsigned kept = 0;
 	for (unsigned i = 0; i < c->n; i++) {
 		ino_t inode;
@@ -79,10 +76,21 @@ static void forget_closed(struct connection_cap *c)
 	c->n = kept;
 }
 
+static void forget_closed_if_due(struct connection_cap *c)
+{
+	struct mono_time now = clock_mono(&clock_system);
+	if (c->looked.us && now.us - c->looked.us < LOOK_INTERVAL_MS * US_PER_MS)
+		return;
+	c->looked = now;
+	forget_closed(c);
+}
+
 static bool add(struct connection_cap *c, int fd)
 {
+	if (c->closed)
+		return false;
 	if (c->n >= c->max)
-		forget_closed(c);
+		forget_closed_if_due(c);
 	if (c->n >= c->max)
 		return false;
 	struct connection connection = {.fd = fd};
@@ -104,12 +112,12 @@ static bool on_socket(const struct socket_info *info, struct mutator *m)
 		return true;
 	pthread_mutex_lock(&c->lock);
 	bool room = add(c, info->fd);
-	uint64_t refused = room ? 0 : ++c->refused;
+	uint64_t refused = room || c->closed ? 0 : ++c->refused;
 	pthread_mutex_unlock(&c->lock);
 	if (!room) {
 		shutdown(info->fd, SHUT_RDWR);
 		/* 1, 2, 4, 8, ...: enough to notice, too few to fill a log. */
-		if ((refused & (refused - 1)) == 0)
+		if (refused && (refused & (refused - 1)) == 0)
 			log_warning("grpc.connection_refused", LOG_I64("max", c->max),
 				LOG_I64("refused", (int64_t)refused));
 	}
@@ -172,6 +180,22 @@ grpc_arg connection_cap_arg(struct connection_cap *c)
 	static char key[] = GRPC_ARG_SOCKET_MUTATOR;
 	return (grpc_arg){
 		.type = GRPC_ARG_POINTER, .key = key, .value.pointer = {.p = c, .vtable = &vtable}};
+}
+
+void connection_cap_close(struct connection_cap *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->closed = true;
+	pthread_mutex_unlock(&c->lock);
+}
+
+unsigned connection_cap_look(struct connection_cap *c)
+{
+	pthread_mutex_lock(&c->lock);
+	forget_closed(c);
+	unsigned n = c->n;
+	pthread_mutex_unlock(&c->lock);
+	return n;
 }
 
 unsigned connection_cap_count(struct connection_cap *c)

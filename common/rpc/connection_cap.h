@@ -24,6 +24,10 @@ void connection_cap_unref(struct connection_cap *c);
 /* For the arguments of a server. */
 grpc_arg connection_cap_arg(struct connection_cap *c);
 
+/* Nobody is let in any more. */
+void connection_cap_close(struct connection_cap *c);
+/* Looks now: how many are open? */
+unsigned connection_cap_look(struct connection_cap *c);
 /* At most so many are open; exact after a look, which happens at the cap only. */
 unsigned connection_cap_count(struct connection_cap *c);
 uint64_t connection_cap_refused(struct connection_cap *c);

@@ -3,26 +3,12 @@
 
 #include "common/base/xalloc.h"
 #include "common/rpc/library.h"
+#include "common/rpc/tsan.h"
 
 #include <grpc/support/time.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-
-#if defined(__SANITIZE_THREAD__)
-#define HAVE_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define HAVE_TSAN 1
-#endif
-#endif
-#ifdef HAVE_TSAN
-void __tsan_acquire(void *p);
-void __tsan_release(void *p);
-#else
-#define __tsan_acquire(p) (void)(p)
-#define __tsan_release(p) (void)(p)
-#endif
 
 struct cq {
 	grpc_completion_queue *core;
@@ -52,7 +38,7 @@ static void *run(void *arg)
 		if (event.type == GRPC_QUEUE_SHUTDOWN)
 			break;
 		struct cq_tag *tag = event.tag;
-		__tsan_acquire(tag);
+		tsan_take_over(tag);
 		tag->run(tag, event.success != 0);
 	}
 	current = outer;
@@ -102,7 +88,7 @@ bool cq_is_current(const struct cq *q)
 
 void cq_hand_over(struct cq_tag *tag)
 {
-	__tsan_release(tag);
+	tsan_hand_over(tag);
 }
 
 void cq_start_batch(grpc_call *call, const grpc_op *ops, size_t n, struct cq_tag *tag)

@@ -9,6 +9,7 @@
 #include "common/net/socket_lock.h"
 #include "common/net/tls.h"
 #include "common/rpc/connection_cap.h"
+#include "common/rpc/goaway.h"
 #include "common/rpc/library.h"
 #include "common/rpc/rpc_credentials.h"
 #include "common/rpc/server_call.h"
@@ -35,6 +36,9 @@ enum {
 	/* Files that are not connections: databases, logs, queues, what the gateway accepts. */
 	FILES_KEPT_FREE = 256,
 	FILES_PER_MILLE = 500, /* of the limit, for gRPC connections */
+	/* During a drain. */
+	LOOK_MS = 10,
+	TELL_AGAIN_MS = 200,
 };
 
 /* Options */
@@ -309,7 +313,7 @@ struct status rpc_server_reload(struct rpc_server *s)
 static void on_drained(struct loop_task *task)
 {
 	struct rpc_server *s = container_of(task, struct rpc_server, drain.task);
-	event_free(s->drain.grace);
+	event_free(s->drain.timer);
 	s->drain.complete = true;
 	s->drain.done(s->drain.arg);
 }
@@ -327,6 +331,18 @@ static void on_shut_down(struct cq_tag *tag, bool ok)
 	server_let_go(container_of(tag, struct rpc_server, drain.tag));
 }
 
+static void shut_down(struct rpc_server *s)
+{
+	cq_hand_over(&s->drain.tag);
+	grpc_server_shutdown_and_notify(s->core, cq_core(s->queues[0].cq), &s->drain.tag);
+}
+
+static void set_timer(struct rpc_server *s, int64_t ms)
+{
+	const struct timeval delay = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * US_PER_MS};
+	evtimer_add(s->drain.timer, &delay);
+}
+
 static void on_grace_over(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
@@ -334,10 +350,26 @@ static void on_grace_over(evutil_socket_t fd, short what, void *arg)
 	grpc_server_cancel_all_calls(s->core);
 }
 
-static void shut_down(struct rpc_server *s)
+/* Nobody is connected any more, or the grace is over: now nothing can get lost, or may. */
+static void on_told(evutil_socket_t fd, short what, void *arg)
 {
-	cq_hand_over(&s->drain.tag);
-	grpc_server_shutdown_and_notify(s->core, cq_core(s->queues[0].cq), &s->drain.tag);
+	(void)fd, (void)what;
+	struct rpc_server *s = arg;
+	struct mono_time now = clock_mono(&clock_system);
+	int64_t left_ms = (s->drain.until.us - now.us) / US_PER_MS;
+	bool told = left_ms > 0 && connection_cap_look(s->cap) > 0;
+	if (told && now.us - s->drain.told.us > TELL_AGAIN_MS * US_PER_MS) {
+		/* those that were in their handshake the last time */
+		s->drain.told = now;
+		told = goaway_send(s->core);
+	}
+	if (told) {
+		set_timer(s, LOOK_MS);
+		return;
+	}
+	event_assign(s->drain.timer, loop_base(s->drain.loop), -1, 0, on_grace_over, s);
+	set_timer(s, left_ms > 0 ? left_ms : 0);
+	shut_down(s);
 }
 
 void rpc_server_drain(struct rpc_server *s, int64_t grace_ms, struct loop *loop,
@@ -348,13 +380,12 @@ void rpc_server_drain(struct rpc_server *s, int64_t grace_ms, struct loop *loop,
 	s->drain.done = done;
 	s->drain.arg = arg;
 	s->drain.task.run = on_drained;
-	s->drain.grace = evtimer_new(loop_base(loop), on_grace_over, s);
-	const struct timeval grace = {
-		.tv_sec = grace_ms / 1000, .tv_usec = grace_ms % 1000 * US_PER_MS};
-	evtimer_add(s->drain.grace, &grace);
+	s->drain.until = mono_time_add_ms(clock_mono(&clock_system), grace_ms);
+	s->drain.timer = evtimer_new(loop_base(loop), on_told, s);
+	connection_cap_close(s->cap);
 	health_shut_down(s->options.health);
 	server_stream_end_all(s);
-	shut_down(s);
+	set_timer(s, 0);
 }
 
 static void free_listeners(struct rpc_server *s)

@@ -102,7 +102,9 @@ struct rpc_server {
 	struct {
 		struct cq_tag tag;
 		struct loop *loop;
-		struct event *grace;
+		struct event *timer;
+		struct mono_time until; /* the grace */
+		struct mono_time told;  /* when GOAWAY went out last */
 		struct loop_task task;
 		void (*done)(void *arg);
 		void *arg;

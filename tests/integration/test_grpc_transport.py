@@ -165,11 +165,12 @@ def test_a_message_that_is_missing_or_cut_short_is_an_error(shared, data):
     assert b"grpc-status" in answer and b"grpc-status\x010" not in answer
 
 
-def test_metadata_past_the_limit_is_refused(tokens):
-    just = [("x-filler", "y" * 30000)]
-    over = [("x-filler", "y" * 33000)]
-    tokens.WhoAmI({}, metadata=just)
-    assert refused(tokens.WhoAmI, {}, metadata=over).code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+def test_metadata_past_the_limit_is_refused(shared, tokens):
+    tokens.WhoAmI({}, metadata=[("x-filler", "y" * 30000)])
+    with pb.channel(shared.address) as channel:
+        error = refused(pb.Stub(channel, SERVICE).WhoAmI, {}, metadata=[("x-filler", "y" * 33000)])
+    # gRPC refuses the call or, depending on how the bytes arrive, closes the connection.
+    assert error.code() in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE)
     tokens.WhoAmI({})
 
 
