@@ -5,13 +5,16 @@
 #include "common/event/loop.h"
 #include "common/net/address.h"
 #include "common/net/listener.h"
+#include "common/net/tls.h"
 #include "gateway/http_gzip.h"
 #include "gateway/http_server.h"
+#include "tests/lib/certs.h"
 #include "tests/lib/fake_clock.h"
 #include "tests/lib/test.h"
 
 #include <errno.h>
 #include <event2/event.h>
+#include <openssl/ssl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,6 +93,12 @@ static void handle(void *self, struct http_exchange *x)
 	} else if (str_eq(q->path, STR("/peer"))) {
 		http_exchange_reply(x, &(const struct http_reply){.status = 200,
 					       .body = str_of(http_exchange_peer_text(x))});
+	} else if (str_eq(q->path, STR("/tls"))) {
+		const char *who = http_exchange_tls_identity(x);
+		http_exchange_reply(
+			x, &(const struct http_reply){.status = http_exchange_is_tls(x) ? 200 : 400,
+				   .content_type = STR("text/plain"),
+				   .body = str_of(who ? who : "nobody")});
 	} else {
 		_cleanup_buf_ struct buf b;
 		buf_init(&b, 1 << 22);
@@ -1019,6 +1028,242 @@ static void connections_that_wait_to_be_accepted_are_served_while_draining(void 
 	world_done(&w);
 }
 
+/* --- TLS --- */
+
+static char folder[] = "/tmp/test_http_server.XXXXXX";
+
+struct tls_world {
+	struct world w;
+	struct tls_server *tls;
+	SSL_CTX *client;
+	char cert[64], key[64], ca[64];
+};
+
+static void tls_world_init(struct tls_world *t)
+{
+	strcpy(folder + sizeof folder - 7, "XXXXXX");
+	assert_non_null(mkdtemp(folder));
+	snprintf(t->cert, sizeof t->cert, "%s/crt", folder);
+	snprintf(t->key, sizeof t->key, "%s/key", folder);
+	snprintf(t->ca, sizeof t->ca, "%s/ca", folder);
+	struct certs_ca ca;
+	certs_ca_init(&ca, "ca");
+	certs_ca_write(&ca, t->ca);
+	certs_issue(&ca, "alice", NULL, t->cert, t->key);
+	certs_ca_done(&ca);
+	const struct tls_options o = {.cert_file = t->cert,
+		.key_file = t->key,
+		.client_ca_file = t->ca,
+		.client_auth = TLS_CLIENT_OPTIONAL};
+	assert_ok(tls_server_new(&o, &t->tls));
+	t->client = SSL_CTX_new(TLS_client_method());
+	SSL_CTX_set_mode(
+		t->client, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	world_init(&t->w);
+}
+
+static void tls_world_done(struct tls_world *t)
+{
+	world_done(&t->w);
+	tls_server_free(t->tls);
+	SSL_CTX_free(t->client);
+	unlink(t->cert);
+	unlink(t->key);
+	unlink(t->ca);
+	assert_int_equal(rmdir(folder), 0);
+}
+
+static int tls_dial_raw(struct tls_world *t)
+{
+	int fds[2];
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+	http_server_adopt(t->w.server, fds[0], t->tls);
+	return fds[1];
+}
+
+static SSL *tls_dial(struct tls_world *t)
+{
+	SSL *ssl = SSL_new(t->client);
+	SSL_set_fd(ssl, tls_dial_raw(t));
+	for (unsigned i = 0; i < 20 && SSL_connect(ssl) != 1; i++)
+		turn(&t->w);
+	assert_true(SSL_is_init_finished(ssl));
+	return ssl;
+}
+
+static void tls_hang_up(struct tls_world *t, SSL *ssl)
+{
+	int fd = SSL_get_fd(ssl);
+	SSL_free(ssl);
+	close(fd);
+	turn(&t->w);
+}
+
+static void tls_say(struct tls_world *t, SSL *ssl, struct str text)
+{
+	while (text.n) {
+		int n = SSL_write(ssl, text.p, (int)text.n);
+		if (n > 0)
+			text = str_sub(text, (size_t)n, text.n);
+		turn(&t->w);
+	}
+	turn(&t->w);
+}
+
+static void tls_hear(struct tls_world *t, SSL *ssl, struct buf *out, bool *ret_eof)
+{
+	buf_init(out, 64 << 20);
+	*ret_eof = false;
+	for (unsigned quiet = 0; quiet < 4 && !*ret_eof;) {
+		char block[65536];
+		int n = SSL_read(ssl, block, sizeof block);
+		if (n > 0) {
+			buf_append(out, block, (size_t)n);
+			quiet = 0;
+		} else if (SSL_get_error(ssl, n) == SSL_ERROR_ZERO_RETURN) {
+			*ret_eof = true; /* with a close_notify */
+		} else {
+			assert_int_equal(SSL_get_error(ssl, n), SSL_ERROR_WANT_READ);
+			quiet++;
+			turn(&t->w);
+		}
+	}
+}
+
+static void tls_expect(struct tls_world *t, SSL *ssl, const char *text, bool closed)
+{
+	_cleanup_buf_ struct buf b;
+	bool eof;
+	tls_hear(t, ssl, &b, &eof);
+	assert_str(buf_str(&b), text);
+	assert_int_equal(eof, closed);
+}
+
+static void tls_serves_the_same_and_knows_who_calls(void **state)
+{
+	(void)state;
+	struct tls_world t;
+	tls_world_init(&t);
+	SSL *ssl = tls_dial(&t);
+	for (unsigned i = 0; i < 3; i++) {
+		tls_say(&t, ssl, STR(GET("/tls")));
+		tls_expect(&t, ssl, OK("6") "\r\nnobody", false);
+	}
+	tls_say(&t, ssl, STR(GET("/1") GET("/2")));
+	tls_expect(&t, ssl, OK("7") "\r\nGET /1 " OK("7") "\r\nGET /2 ", false);
+	tls_hang_up(&t, ssl);
+	assert_int_equal(connections(&t.w), 0);
+
+	SSL_CTX_use_certificate_chain_file(t.client, t.cert);
+	SSL_CTX_use_PrivateKey_file(t.client, t.key, SSL_FILETYPE_PEM);
+	ssl = tls_dial(&t);
+	tls_say(&t, ssl, STR("GET /tls HTTP/1.0\r\n\r\n"));
+	tls_expect(&t, ssl, OK("5") "Connection: close\r\n\r\nalice", true);
+	tls_hang_up(&t, ssl);
+	assert_int_equal(connections(&t.w), 0);
+	tls_world_done(&t);
+}
+
+static void tls_carries_large_bodies_both_ways(void **state)
+{
+	(void)state;
+	struct tls_world t;
+	tls_world_init(&t);
+	SSL *ssl = tls_dial(&t);
+	_cleanup_buf_ struct buf request, b;
+	bool eof;
+	const size_t n = 1000000;
+	buf_init(&request, 2 << 20);
+	buf_printf(&request, "POST /a HTTP/1.1\r\n" HOST "Content-Length: %zu\r\n\r\n", n);
+	memset(buf_reserve(&request, n), 'y', n);
+	request.n += n;
+	for (unsigned i = 0; i < 3; i++) {
+		tls_say(&t, ssl, buf_str(&request));
+		tls_hear(&t, ssl, &b, &eof);
+		assert_false(eof);
+		assert_in_range(b.n, n, n + 300);
+		buf_done(&b);
+	}
+	/* and while the handler works, more than is taken ahead */
+	tls_say(&t, ssl, STR(GET("/later")));
+	for (size_t at = 0; at < request.n;) {
+		int sent = SSL_write(ssl, request.p + at, (int)(request.n - at));
+		if (sent > 0)
+			at += (size_t)sent;
+		else if (t.w.n_pending)
+			answer(&t.w, 0, "go on");
+		turn(&t.w);
+	}
+	tls_hear(&t, ssl, &b, &eof);
+	assert_in_range(b.n, n, n + 500);
+	tls_hang_up(&t, ssl);
+	tls_world_done(&t);
+}
+
+static void a_malformed_request_over_tls_gets_its_reply(void **state)
+{
+	(void)state;
+	struct tls_world t;
+	tls_world_init(&t);
+	SSL *ssl = tls_dial(&t);
+	_cleanup_buf_ struct buf b;
+	bool eof;
+	tls_say(&t, ssl, STR("GET / HTTP/1.1\n" GET("/smuggled")));
+	tls_hear(&t, ssl, &b, &eof);
+	assert_true(eof);
+	assert_true(str_ends_with(buf_str(&b), STR("{\"error\":\"line_end\"}")));
+	assert_int_equal(t.w.handled, 0);
+	tls_hang_up(&t, ssl);
+	tls_world_done(&t);
+}
+
+static void a_handshake_that_fails_or_drips_is_closed(void **state)
+{
+	(void)state;
+	struct tls_world t;
+	tls_world_init(&t);
+	const struct http_server_stats *stats = http_server_stats(t.w.server);
+	int fd = tls_dial_raw(&t);
+	say(&t.w, fd, STR(GET("/plain")));
+	_cleanup_buf_ struct buf b;
+	bool eof;
+	hear(&t.w, fd, &b, &eof);
+	assert_true(eof);
+	assert_int_equal(http_counter_get(&stats->handshake_errors), 1);
+	assert_int_equal(connections(&t.w), 0);
+	close(fd);
+
+	fd = tls_dial_raw(&t);
+	say(&t.w, fd, STR("\x16\x03\x01"));
+	wait_ms(&t.w, 9999);
+	assert_int_equal(connections(&t.w), 1);
+	wait_ms(&t.w, 1);
+	assert_int_equal(connections(&t.w), 0);
+	close(fd);
+
+	fd = tls_dial_raw(&t); /* gone before it began */
+	close(fd);
+	turn(&t.w);
+	assert_int_equal(connections(&t.w), 0);
+	assert_int_equal(t.w.handled, 0);
+	tls_world_done(&t);
+}
+
+static void a_tls_client_that_goes_cancels_its_request(void **state)
+{
+	(void)state;
+	struct tls_world t;
+	tls_world_init(&t);
+	SSL *ssl = tls_dial(&t);
+	tls_say(&t, ssl, STR(GET("/later")));
+	tls_hang_up(&t, ssl); /* without a close_notify, as after a crash */
+	wait_ms(&t.w, TICK_MS * 8);
+	assert_int_equal(t.w.cancelled, 1);
+	assert_int_equal(connections(&t.w), 0);
+	tls_world_done(&t);
+}
+
 int main(void)
 {
 	signal(SIGPIPE, SIG_IGN);
@@ -1057,6 +1302,11 @@ int main(void)
 		cmocka_unit_test(
 			a_server_without_connections_stops_at_once_but_not_inside_the_call),
 		cmocka_unit_test(connections_that_wait_to_be_accepted_are_served_while_draining),
+		cmocka_unit_test(tls_serves_the_same_and_knows_who_calls),
+		cmocka_unit_test(tls_carries_large_bodies_both_ways),
+		cmocka_unit_test(a_malformed_request_over_tls_gets_its_reply),
+		cmocka_unit_test(a_handshake_that_fails_or_drips_is_closed),
+		cmocka_unit_test(a_tls_client_that_goes_cancels_its_request),
 	};
 	return RUN_TESTS(tests);
 }
