@@ -62,8 +62,10 @@ void *arena_alloc(struct arena *a, size_t size)
 {
 	const size_t align = _Alignof(max_align_t);
 	size_t rounded = (size + align - 1) & ~(align - 1);
+	if (rounded < size) /* it wrapped around: no machine has that much */
+		rounded = SIZE_MAX / 2;
 	struct chunk *c = a->current;
-	if (rounded < size || c->size - c->used < rounded) {
+	if (c->size - c->used < rounded) {
 		c = chunk_new(rounded > CHUNK_BYTES ? rounded : CHUNK_BYTES, a->current);
 		a->current = c;
 	}

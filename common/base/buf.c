@@ -86,12 +86,18 @@ bool buf_printf(struct buf *b, const char *format, ...)
 	return ok;
 }
 
-void buf_reset(struct buf *b)
+void buf_truncate(struct buf *b, size_t n)
 {
-	b->n = 0;
+	if (n < b->n)
+		b->n = n;
 	b->overflown_ = false;
 	if (b->p)
-		b->p[0] = '\0';
+		b->p[b->n] = '\0';
+}
+
+void buf_reset(struct buf *b)
+{
+	buf_truncate(b, 0);
 }
 
 void buf_recycle(struct buf *b, size_t kept_bytes)

@@ -35,6 +35,8 @@ bool buf_vprintf(struct buf *b, const char *format, va_list args)
 /* Room for @n more bytes at buf->p + buf->n, or NULL; the caller writes there and adds to buf->n.
  */
 char *buf_reserve(struct buf *b, size_t n);
+/* Cuts the content to its first @n bytes (no more than there are), and forgets an overflow. */
+void buf_truncate(struct buf *b, size_t n);
 /* Forgets the content, keeps the memory. */
 void buf_reset(struct buf *b);
 /* The same, but memory of more than @kept_bytes is released. */

@@ -3,14 +3,17 @@
 
 #include "common/base/buf.h"
 #include "common/base/clock.h"
+#include "common/base/escape.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
 enum {
-	LINE_MAX_BYTES = 16384,
-	VALUE_MAX_BYTES = 4096
+	LINE_MAX_BYTES = 32768, /* room for the longest value with each byte escaped */
+	VALUE_MAX_BYTES = 4096,
+	TAIL_MAX_BYTES = 64 /* kept for what closes a line */
 };
 
 static _Atomic int least_level = LOG_INFO;
@@ -50,26 +53,12 @@ bool log_level_from_name(struct str name, enum log_level *ret)
 	return false;
 }
 
-/* A JSON string; what is not UTF-8 is written byte by byte as if it were Latin-1. */
+/* A value that is too long is cut at a character and says so: "abc... (70000 bytes)". */
 static void append_quoted(struct buf *b, struct str s)
 {
-	bool utf8 = str_is_utf8(s);
-	if (s.n > VALUE_MAX_BYTES) {
-		s.n = VALUE_MAX_BYTES;
-		utf8 = str_is_utf8(s);
-	}
 	buf_append_char(b, '"');
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-		if (c == '"' || c == '\\')
-			buf_printf(b, "\\%c", c);
-		else if (c == '\n')
-			buf_append(b, "\\n", 2);
-		else if (c < 0x20 || c == 0x7F || (c >= 0x80 && !utf8))
-			buf_printf(b, "\\u%04x", c);
-		else
-			buf_append_char(b, (char)c);
-	}
+	if (!escape_json(b, s, VALUE_MAX_BYTES))
+		buf_printf(b, "... (%zu bytes)", s.n);
 	buf_append_char(b, '"');
 }
 
@@ -80,7 +69,7 @@ static bool is_plain(struct str s)
 		if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c >= 0x7F)
 			return false;
 	}
-	return s.n > 0;
+	return s.n > 0 && s.n <= VALUE_MAX_BYTES;
 }
 
 static void append_value(struct buf *b, const struct log_field *f, bool json)
@@ -107,6 +96,25 @@ static void append_value(struct buf *b, const struct log_field *f, bool json)
 	}
 }
 
+/* A field that does not fit is left out whole, and the line says how many were: half a field would
+ * be no JSON any more. */
+static void append_fields(struct buf *line, const struct log_field *fields, size_t n, bool json)
+{
+	size_t left_out = 0;
+	for (size_t i = 0; i < n; i++) {
+		size_t before = line->n;
+		buf_printf(line, json ? ",\"%s\":" : " %s=", fields[i].key);
+		append_value(line, &fields[i], json);
+		if (buf_overflown(line) || line->n > LINE_MAX_BYTES - TAIL_MAX_BYTES) {
+			buf_truncate(line, before);
+			left_out++;
+		}
+	}
+	if (left_out)
+		buf_printf(
+			line, json ? ",\"fields_left_out\":%zu" : " fields_left_out=%zu", left_out);
+}
+
 void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t n)
 {
 	bool json = atomic_load_explicit(&line_format, memory_order_relaxed) != LOG_FORMAT_LOGFMT;
@@ -118,13 +126,9 @@ void log_event(enum log_level level, const char *event, const struct log_field *
 	buf_printf(&line,
 		json ? "{\"time\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"" : "%s %-7s %s", time,
 		level_names[level], event);
-	for (size_t i = 0; i < n; i++) {
-		buf_printf(&line, json ? ",\"%s\":" : " %s=", fields[i].key);
-		append_value(&line, &fields[i], json);
-	}
-	if (json)
-		buf_append_char(&line, '}');
-	buf_append_char(&line, '\n');
+	append_fields(&line, fields, n, json);
+	buf_append_str(&line, json ? STR("}\n") : STR("\n"));
 	/* A log that cannot be written must not stop the service. */
-	(void)!write(STDERR_FILENO, line.p, line.n);
+	while (write(STDERR_FILENO, line.p, line.n) < 0 && errno == EINTR)
+		;
 }

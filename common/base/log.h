@@ -4,10 +4,13 @@
  *     log_info("token.deleted", LOG_STR("token", name), LOG_I64("age_s", age));
  *
  * The first argument is the stable name of the event; JSON lines, or logfmt on a terminal. Control
- * bytes are escaped, so no value can forge a line. Library code returns a status and stays silent
+ * bytes are escaped (escape.h), so no value can forge a line; a value of more than 4 KiB is cut and
+ * says how long it was. Library code returns a status and stays silent
  * above debug; the edge that decides logs once. Threads: any; a line is one write(2). */
 #pragma once
 
+#include "common/base/clock.h"
+#include "common/base/rate_limit.h"
 #include "common/base/status.h"
 #include "common/base/str.h"
 
@@ -71,3 +74,14 @@ void log_event(enum log_level level, const char *event, const struct log_field *
 #define log_info(event, ...) LOG_EVENT_(LOG_INFO, event, ##__VA_ARGS__)
 #define log_warning(event, ...) LOG_EVENT_(LOG_WARNING, event, ##__VA_ARGS__)
 #define log_error(event, ...) LOG_EVENT_(LOG_ERROR, event, ##__VA_ARGS__)
+
+/* For failures that repeat, or that a peer can cause at will: held to the rate of @limit (a struct
+ * rate_limit *), with the count of those that were held back since. */
+#define log_limited(limit, level, event, ...)                                                      \
+	do {                                                                                       \
+		uint64_t log_held_back;                                                            \
+		if (log_enabled(level) &&                                                          \
+			rate_limit_pass((limit), clock_mono(&clock_system), &log_held_back))       \
+			LOG_EVENT_((level), event, ##__VA_ARGS__,                                  \
+				LOG_I64("held_back", (int64_t)log_held_back));                     \
+	} while (0)

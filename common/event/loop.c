@@ -54,8 +54,10 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
 	struct loop *l = arg;
 	uint64_t count;
 	(void)!read(fd, &count, sizeof count);
+	/* looked at first: what was posted before loop_stop is then among the tasks that run now */
+	bool stopping = atomic_load(&l->shared.stopping);
 	run_posted(l);
-	if (atomic_load(&l->shared.stopping))
+	if (stopping)
 		event_base_loopbreak(l->own.base);
 }
 

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/process.h"
+#include "common/base/str.h"
+#include "tests/lib/test.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static void core_dumps_are_off_for_good(void **state)
+{
+	(void)state;
+	assert_ok(process_forbid_core_dumps());
+	struct rlimit limit;
+	assert_int_equal(getrlimit(RLIMIT_CORE, &limit), 0);
+	assert_int_equal(limit.rlim_cur, 0);
+	assert_int_equal(limit.rlim_max, 0);
+	assert_int_equal(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0), 0);
+	/* a sanitizer attaches to us at the end */
+	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+}
+
+static void the_limit_of_open_files_is_raised(void **state)
+{
+	(void)state;
+	struct rlimit limit;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	const rlim_t wanted = limit.rlim_max < 1048576 ? limit.rlim_max : 1048576;
+	limit.rlim_cur = 32;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(process_raise_open_files(), wanted);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(limit.rlim_cur, wanted);
+}
+
+static void a_closed_peer_is_an_error_code(void **state)
+{
+	(void)state;
+	int ends[2];
+	process_ignore_sigpipe();
+	assert_int_equal(pipe(ends), 0);
+	close(ends[0]);
+	assert_int_equal(write(ends[1], "x", 1), -1);
+	assert_int_equal(errno, EPIPE);
+	close(ends[1]);
+}
+
+/* A supervisor that listens on @path (its first byte a NUL for the abstract namespace). */
+static int supervisor(const char *path, size_t n)
+{
+	struct sockaddr_un at = {.sun_family = AF_UNIX};
+	memcpy(at.sun_path, path, n);
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&at,
+				 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n)),
+		0);
+	return fd;
+}
+
+static void assert_told(int fd, const char *text)
+{
+	char got[256];
+	ssize_t n = recv(fd, got, sizeof got - 1, MSG_DONTWAIT);
+	assert_true(n >= 0);
+	got[n] = '\0';
+	assert_string_equal(got, text);
+}
+
+static void the_supervisor_hears_every_step(void **state)
+{
+	(void)state;
+	char path[64];
+	snprintf(path, sizeof path, "/tmp/test_process.%d", (int)getpid());
+	int fd = supervisor(path, strlen(path));
+	setenv("NOTIFY_SOCKET", path, 1);
+	process_notify_ready();
+	assert_told(fd, "READY=1");
+	process_notify_stopping();
+	assert_told(fd, "STOPPING=1");
+	process_notify("STATUS=draining");
+	assert_told(fd, "STATUS=draining");
+	process_notify_reloading();
+	char got[256] = "";
+	assert_true(recv(fd, got, sizeof got - 1, MSG_DONTWAIT) > 0);
+	assert_true(str_starts_with(str_of(got), STR("RELOADING=1\nMONOTONIC_USEC=")));
+	assert_true(strtoll(got + strlen("RELOADING=1\nMONOTONIC_USEC="), NULL, 10) > 0);
+	close(fd);
+	unlink(path);
+	process_notify_ready(); /* the supervisor is gone: nothing happens */
+}
+
+static void the_abstract_namespace_works_too(void **state)
+{
+	(void)state;
+	char path[64];
+	int n = snprintf(path, sizeof path, "@test_process.%d", (int)getpid());
+	setenv("NOTIFY_SOCKET", path, 1);
+	path[0] = '\0';
+	int fd = supervisor(path, (size_t)n);
+	process_notify_ready();
+	assert_told(fd, "READY=1");
+	close(fd);
+}
+
+static void without_a_supervisor_nothing_happens(void **state)
+{
+	(void)state;
+	unsetenv("NOTIFY_SOCKET");
+	process_notify_ready();
+	static const char *const bad[] = {"", "relative", "@", "/"};
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		setenv("NOTIFY_SOCKET", bad[i], 1);
+		process_notify_ready();
+	}
+	char longest[200];
+	memset(longest, 'x', sizeof longest - 1);
+	longest[0] = '/';
+	longest[sizeof longest - 1] = '\0';
+	setenv("NOTIFY_SOCKET", longest, 1);
+	process_notify_ready();
+}
+
+static void an_argument_is_overwritten_in_place(void **state)
+{
+	(void)state;
+	char arg[] = "--token=s3cret";
+	static const char zeros[sizeof arg];
+	process_wipe_argument(arg);
+	assert_memory_equal(arg, zeros, sizeof arg);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(core_dumps_are_off_for_good),
+		cmocka_unit_test(the_limit_of_open_files_is_raised),
+		cmocka_unit_test(a_closed_peer_is_an_error_code),
+		cmocka_unit_test(the_supervisor_hears_every_step),
+		cmocka_unit_test(the_abstract_namespace_works_too),
+		cmocka_unit_test(without_a_supervisor_nothing_happens),
+		cmocka_unit_test(an_argument_is_overwritten_in_place),
+	};
+	return RUN_TESTS(tests);
+}
