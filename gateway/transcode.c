@@ -99,7 +99,7 @@ static struct status set_variables(const struct transcoding *t, const struct rou
 {
 	for (size_t i = 0; i < t->route->n_variables; i++) {
 		const struct route_variable *v = &t->route->variables[i];
-		ProtobufCMessage *message;
+		ProtobufCMessage *message = NULL;
 		TRY(reach(t, v->path, v->n_path, v->name, &message));
 		TRY(pbjson_read_text(
 			&t->in, v->path[v->n_path - 1], match->values[i], v->name, message));
@@ -164,7 +164,7 @@ static struct status set_parameter(struct transcoding *t, struct str key, struct
 	if (is_bound(t->route, path, n))
 		return status_invalid(
 			name, "%s: belongs into the body or the path, not into the query", name);
-	ProtobufCMessage *message;
+	ProtobufCMessage *message = NULL;
 	TRY(reach(t, path, n, name, &message));
 	TRY(note_given(t, message, path[n - 1], name));
 	return pbjson_read_text(&t->in, path[n - 1], value, name, message);

@@ -7,8 +7,8 @@
  * where and what was expected. Names of enum values are read in any case of letters. `null` is the
  * default of a field, and an error inside a repeated field.
  *
- * Writing puts out all fields, zero or not: an unset message is `null`, an unset member of a oneof
- * is left out.
+ * Writing puts out all fields, zero or not: an unset message is `null`; an unset member of a oneof,
+ * or an unset google.protobuf.Value, is left out.
  *
  * Memory: what is read lives in the arena. Threads: any, each call by itself. */
 #pragma once

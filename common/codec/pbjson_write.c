@@ -194,13 +194,23 @@ static void write_field(
 		write_value(w, f, pbmember(message, f));
 }
 
+/* An unset google.protobuf.Value too: `null` is one of its values. */
+static bool is_left_out(const struct schema_field *f, const ProtobufCMessage *message)
+{
+	if (pbmember_in_oneof(f))
+		return !pbmember_is_case(message, f);
+	return f->message && f->message->well_known == SCHEMA_VALUE &&
+	       f->c->label != PROTOBUF_C_LABEL_REPEATED &&
+	       !*(ProtobufCMessage *const *)pbmember(message, f);
+}
+
 /* All fields, each behind ',' but for the first of an object that is empty so far. */
 static void write_fields(struct writer *w, const struct schema_message *m,
 	const ProtobufCMessage *message, bool first)
 {
 	for (size_t i = 0; i < m->n_fields; i++) {
 		const struct schema_field *f = &m->fields[i];
-		if (pbmember_in_oneof(f) && !pbmember_is_case(message, f))
+		if (is_left_out(f, message))
 			continue;
 		if (!first)
 			buf_append_char(w->out, ',');

@@ -454,6 +454,17 @@ static void all_fields_are_written_zero_or_not(void **state)
 	schema_free(services);
 }
 
+static void an_unset_value_is_left_out_because_null_is_a_value(void **state)
+{
+	(void)state;
+	Test__V1__AllTypes message = TEST__V1__ALL_TYPES__INIT;
+	_cleanup_buf_ struct buf out;
+	buf_init(&out, 10000);
+	assert_ok(pbjson_write(schema, all_types, &message.base, &out));
+	assert_non_null(strstr(out.p, "\"timestamp\":null"));
+	assert_null(strstr(out.p, "\"value\":"));
+}
+
 static struct status read_text(const char *name, struct str text, Test__V1__AllTypes *message)
 {
 	const struct pbjson_in in = {.schema = schema, .arena = arena};
@@ -531,6 +542,7 @@ int main(void)
 		cmocka_unit_test(a_reply_longer_than_the_buffer_is_reported),
 		cmocka_unit_test(the_document_is_an_object_and_nothing_behind_it),
 		cmocka_unit_test(all_fields_are_written_zero_or_not),
+		cmocka_unit_test(an_unset_value_is_left_out_because_null_is_a_value),
 		cmocka_unit_test(bare_text_of_a_url_fills_a_field),
 		cmocka_unit_test(a_field_alone_is_a_document),
 	};
