@@ -12,6 +12,7 @@
 #include "gateway/cors.h"
 #include "gateway/dialect.h"
 #include "gateway/grpc_timeout.h"
+#include "gateway/openapi.h"
 #include "gateway/router.h"
 #include "gateway/transcode.h"
 
@@ -21,7 +22,8 @@
 enum {
 	REPLY_MAX_BYTES = 64 * 1024 * 1024,
 	CALLS_KEPT = 256,
-	HEADERS_MAX = 12
+	HEADERS_MAX = 12,
+	OPENAPI_MAX_BYTES = 4 * 1024 * 1024
 };
 
 /* One loop's part. */
@@ -40,6 +42,7 @@ struct gateway {
 	struct listener *listener;
 	struct router *router;
 	struct cors cors;
+	struct buf openapi; /* /openapi.json, made once */
 	struct gateway_loop *loops;
 	atomic_bool draining;
 	/* gateway_stop */
@@ -158,6 +161,9 @@ static void add_reply_headers(const struct http_call *hc, int status, struct rep
 	if (c->request_id[0])
 		add_header(headers, "X-Request-Id", str_of(c->request_id));
 	struct str challenge = c->reply_headers[CALL_REPLY_WWW_AUTHENTICATE];
+	if (!challenge.p) /* a service of another version, behind gRPC */
+		challenge = dialect_www_authenticate(status,
+			c->metadata[CALL_AUTHORIZATION].count || c->metadata[CALL_OSMO_AUTH].count);
 	if (challenge.p)
 		add_header(headers, "WWW-Authenticate", challenge);
 	struct str retry = dialect_retry_after(status);
@@ -408,10 +414,17 @@ static void answer_metrics(struct gateway_loop *l, struct http_exchange *x)
 		&(struct reply_headers){.n = 0}, false);
 }
 
+static void answer_openapi(struct gateway_loop *l, struct http_exchange *x)
+{
+	send_reply(l, x, 200, json_type, buf_str(&l->gateway->openapi),
+		&(struct reply_headers){.n = 0}, false);
+}
+
 static const struct page pages[] = {
 	{{"/healthz", 8}, answer_healthz},
 	{{"/readyz", 7}, answer_readyz},
 	{{"/metrics", 8}, answer_metrics},
+	{{"/openapi.json", 13}, answer_openapi},
 };
 
 static bool answer_page(struct gateway_loop *l, struct http_exchange *x)
@@ -511,8 +524,11 @@ struct status gateway_new(const struct gateway_options *options, struct gateway 
 {
 	_cleanup_(gateway_freep) struct gateway *g = xnew(struct gateway);
 	g->options = *options;
+	buf_init(&g->openapi, OPENAPI_MAX_BYTES);
 	TRY(cors_init(&g->cors, options->cors_origins, options->n_cors_origins));
 	TRY(router_new(options->schema, &g->router));
+	const struct openapi_info info = {.title = "Access tokens", .version = options->version};
+	TRY(openapi_write(options->schema, g->router, &info, &g->openapi));
 	TRY(listener_open(options->listen, options->n_loops, NULL, &g->listener));
 	g->loops = xcalloc(options->n_loops, sizeof *g->loops);
 	for (size_t i = 0; i < options->n_loops; i++)
@@ -584,6 +600,7 @@ void gateway_free(struct gateway *g)
 	free(g->loops);
 	cors_done(&g->cors);
 	router_free(g->router);
+	buf_done(&g->openapi);
 	listener_close(g->listener);
 	free(g);
 }
