@@ -37,6 +37,7 @@ enum {
 	/* Connections past the cap that are told 503 rather than dropped. */
 	REFUSED_AT_A_TIME = 64,
 	ACCEPT_RETRY_MS = 100,
+	SLOW_HEAD_MS = 1000, /* at the cap, a head that takes longer may be given up */
 	TICK_MIN_MS = 5,
 	TICK_MAX_MS = 500,
 };
@@ -73,6 +74,7 @@ struct conn {
 	bool eof;
 	bool shaking; /* the TLS handshake goes on */
 	bool fresh;   /* no request yet */
+	bool refused; /* past the cap, there to read its 503 */
 	SSL *ssl;     /* of bev, or NULL */
 	char *peer_text;
 	char *identity;
@@ -110,14 +112,14 @@ struct http_server {
 	struct list listeners;
 	struct list waits[WAIT_COUNT];
 	int64_t timeout_us[WAIT_COUNT];
-	size_t n_connections, n_in_flight;
+	size_t n_connections, n_refused, n_in_flight;
 	struct list pool; /* exchanges for the next requests */
 	size_t n_pooled;
 	struct list ready; /* connections to be processed by on_later */
 	struct list
 		graveyard; /* closed ones, freed by on_later: callbacks may still be on the stack */
 	struct list cancels; /* exchanges whose on_cancel came after the cancellation */
-	struct event *later, *tick, *accept_again;
+	struct event *later, *tick, *accept_again, *close_listeners;
 	bool ticking;
 	struct buf head, compressed; /* of the reply at hand */
 	struct http_gzip *gzip;
@@ -289,6 +291,7 @@ static void conn_close(struct conn *c)
 	list_remove(&c->node);
 	list_remove(&c->ready);
 	s->n_connections--;
+	s->n_refused -= c->refused;
 	count(&s->stats.connections, -1);
 	struct http_exchange *x = c->x;
 	if (c->in_flight) { /* the exchange keeps what it needs of us until it is answered */
@@ -878,29 +881,42 @@ static struct conn *conn_new(
 	return c;
 }
 
-/* Keep-alive connections that do nothing are the first to go. */
-static bool close_oldest_idle(struct http_server *s)
+/* Makes room for a new connection by closing one that has little to lose: the longest idle one,
+ * else one whose head is slow to come. So neither idle nor slow clients, however many, keep a
+ * health check out. */
+static bool make_room(struct http_server *s)
 {
-	if (list_empty(&s->waits[WAIT_IDLE]))
-		return false;
-	conn_close(container_of(s->waits[WAIT_IDLE].next, struct conn, node));
-	return true;
+	static const enum wait order[] = {WAIT_IDLE, WAIT_HEAD};
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++) {
+		if (list_empty(&s->waits[order[i]]))
+			continue;
+		struct conn *c = container_of(s->waits[order[i]].next, struct conn, node);
+		int64_t waited_us = clock_mono(s->clock).us - c->since.us;
+		if (order[i] == WAIT_HEAD && waited_us < SLOW_HEAD_MS * US_PER_MS)
+			return false;
+		conn_close(c);
+		return true;
+	}
+	return false;
 }
 
 static void server_accept(struct http_server *s, int fd, const struct sockaddr *peer,
 	socklen_t length, struct tls_server *tls)
 {
-	bool full = s->n_connections >= s->options.max_connections && !close_oldest_idle(s);
+	bool full = s->n_connections - s->n_refused >= s->options.max_connections && !make_room(s);
 	if (full) {
 		count(&s->stats.refused, 1);
-		if (tls || s->n_connections >= s->options.max_connections + REFUSED_AT_A_TIME) {
+		if (tls || s->n_refused >= REFUSED_AT_A_TIME) {
 			close(fd);
 			return;
 		}
 	}
 	struct conn *c = conn_new(s, fd, peer, length, tls ? tls_server_session(tls) : NULL);
-	if (c && full)
+	if (c && full) {
+		c->refused = true;
+		s->n_refused++;
 		conn_fail(c, HTTP_ERROR_OVERLOAD);
+	}
 }
 
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *peer,
@@ -919,7 +935,7 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
 	struct http_server *s = l->server;
 	const struct timeval rest = {.tv_usec = ACCEPT_RETRY_MS * US_PER_MS};
 	count(&s->stats.accept_errors, 1);
-	close_oldest_idle(s);
+	make_room(s);
 	evconnlistener_disable(listener);
 	event_add(s->accept_again, &rest);
 }
@@ -975,10 +991,50 @@ static void on_later(evutil_socket_t fd, short what, void *arg)
 		exchange_tell_cancel(container_of(node, struct http_exchange, node));
 	while ((node = list_pop(&s->graveyard)))
 		conn_free(container_of(node, struct conn, node));
-	if (s->draining && !s->stopped && !s->n_connections && !s->n_in_flight) {
+	if (s->draining && !s->stopped && list_empty(&s->listeners) && !s->n_connections &&
+		!s->n_in_flight) {
 		s->stopped = true;
 		s->on_stopped(s->stopped_arg); /* may free s */
 	}
+}
+
+static void close_listeners(struct http_server *s)
+{
+	struct list *node;
+	while ((node = list_pop(&s->listeners))) {
+		struct server_listener *l = container_of(node, struct server_listener, node);
+		evconnlistener_free(l->listener);
+		free(l);
+	}
+}
+
+/* The kernel resets what waits in a listen queue that closes; those clients were promised a
+ * server when their connect succeeded. */
+static void accept_the_rest(struct http_server *s)
+{
+	list_for_each (node, &s->listeners) {
+		struct server_listener *l = container_of(node, struct server_listener, node);
+		int fd;
+		struct sockaddr_storage peer;
+		socklen_t length = sizeof peer;
+		while ((fd = accept4(evconnlistener_get_fd(l->listener), (struct sockaddr *)&peer,
+				&length, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+			server_accept(s, fd, (const struct sockaddr *)&peer, length, l->tls);
+			length = sizeof peer;
+		}
+	}
+}
+
+/* One turn after the listeners were disabled. libevent tells epoll of a change only when it waits
+ * next, and a socket that has duplicates on other loops (unix) stays in the epoll set, for ever
+ * readable, if it is closed before. */
+static void on_close_listeners(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	struct http_server *s = arg;
+	accept_the_rest(s);
+	close_listeners(s);
+	run_later(s);
 }
 
 struct http_server *http_server_new(struct loop *loop, const struct http_server_options *options,
@@ -1013,20 +1069,10 @@ struct http_server *http_server_new(struct loop *loop, const struct http_server_
 	s->later = event_new(base, -1, 0, on_later, s);
 	s->tick = event_new(base, -1, EV_PERSIST, on_tick, s);
 	s->accept_again = event_new(base, -1, 0, on_accept_again, s);
-	if (!s->later || !s->tick || !s->accept_again)
+	s->close_listeners = event_new(base, -1, 0, on_close_listeners, s);
+	if (!s->later || !s->tick || !s->accept_again || !s->close_listeners)
 		abort(); /* out of memory, as in xalloc */
 	return s;
-}
-
-static void close_listeners(struct http_server *s)
-{
-	struct list *node;
-	while ((node = list_pop(&s->listeners))) {
-		struct server_listener *l = container_of(node, struct server_listener, node);
-		evconnlistener_free(l->listener);
-		free(l);
-	}
-	event_del(s->accept_again);
 }
 
 void http_server_free(struct http_server *s)
@@ -1044,26 +1090,10 @@ void http_server_free(struct http_server *s)
 	event_free(s->later);
 	event_free(s->tick);
 	event_free(s->accept_again);
+	event_free(s->close_listeners);
 	buf_done(&s->head);
 	http_gzip_free(s->gzip);
 	free(s);
-}
-
-/* The kernel resets what waits in a listen queue that closes; those clients were promised a
- * server when their connect succeeded. */
-static void accept_the_rest(struct http_server *s)
-{
-	list_for_each (node, &s->listeners) {
-		struct server_listener *l = container_of(node, struct server_listener, node);
-		int fd;
-		struct sockaddr_storage peer;
-		socklen_t length = sizeof peer;
-		while ((fd = accept4(evconnlistener_get_fd(l->listener), (struct sockaddr *)&peer,
-				&length, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
-			server_accept(s, fd, (const struct sockaddr *)&peer, length, l->tls);
-			length = sizeof peer;
-		}
-	}
 }
 
 void http_server_stop(
@@ -1074,11 +1104,13 @@ void http_server_stop(
 		s->grace_end = end;
 	if (s->draining)
 		return;
-	accept_the_rest(s);
 	s->draining = true;
 	s->on_stopped = on_stopped;
 	s->stopped_arg = arg;
-	close_listeners(s);
+	event_del(s->accept_again);
+	list_for_each (node, &s->listeners)
+		evconnlistener_disable(container_of(node, struct server_listener, node)->listener);
+	event_add(s->close_listeners, &(const struct timeval){.tv_sec = 0});
 	if (s->options.drain_idle_ms < s->options.idle_timeout_ms)
 		s->timeout_us[WAIT_IDLE] = (int64_t)s->options.drain_idle_ms * US_PER_MS;
 	list_for_each (node, &s->waits[WAIT_HEAD]) {
@@ -1086,7 +1118,6 @@ void http_server_stop(
 		if (!c->x && !c->shaking)
 			conn_settle(c); /* silent so far: idle now */
 	}
-	run_later(s);
 }
 
 const struct http_server_stats *http_server_stats(const struct http_server *s)
