@@ -163,7 +163,7 @@ static struct status start_keyring(struct service *s)
 	if (v->jwt_key_file) {
 		_cleanup_jwt_keys_ struct jwt_keys keys = {.n = 0};
 		TRY(read_keys(v->jwt_key_file, &keys));
-		return keyring_new_fixed(&keys, &s->keyring);
+		return keyring_new_fixed(&keys, s->control, &s->keyring);
 	}
 	s->keyring = keyring_new(&(struct keyring_config){
 		.algorithm = (enum jwt_algorithm)v->jwt_algorithm,
@@ -274,7 +274,7 @@ static struct status make_authn(struct service *s)
 	const struct service_options *v = s->values;
 	TRY(make_external_issuer(s));
 	s->authenticator = authenticator_new(&(struct authenticator_config){
-		.tokens = token_lookup_finder(s->lookup),
+		.tokens = s->lookup,
 		.keyring = s->keyring,
 		.clock = &clock_system,
 		.issuer = str_of(v->jwt_issuer),
@@ -587,7 +587,7 @@ static struct status start_inside(struct service *s)
 	TRY(make_access(s));
 	TRY(make_authn(s));
 	s->exchange_app = exchange_app_new(&(struct exchange_app_config){
-		.tokens = token_lookup_finder(s->lookup),
+		.tokens = s->lookup,
 		.keyring = s->keyring,
 		.clock = &clock_system,
 		.random = &random_system,

@@ -59,12 +59,25 @@ struct lookup {
 	struct jwt *jwt;        /* ... or a JWT of ours: a reference */
 };
 
-static struct token_query query_of(const struct lookup *l)
+static enum cache_result look(
+	const struct authenticator *a, const struct lookup *l, struct token **ret)
 {
+	struct token_lookup *tokens = a->config.tokens;
 	if (!l->jwt)
-		return (struct token_query){.hash = &l->hash};
-	return (struct token_query){
-		.kind = l->jwt->token_kind, .owner = l->jwt->user, .name = l->jwt->token_name};
+		return token_lookup_try_hash(tokens, &l->hash, ret);
+	return token_lookup_try_name(
+		tokens, l->jwt->token_kind, l->jwt->user, l->jwt->token_name, ret);
+}
+
+static void ask_store(const struct authenticator *a, const struct lookup *l,
+	struct store_waiter waiter, store_token_fn *done)
+{
+	struct token_lookup *tokens = a->config.tokens;
+	if (!l->jwt)
+		token_lookup_by_hash(tokens, &l->hash, waiter, done);
+	else
+		token_lookup_by_name(
+			tokens, l->jwt->token_kind, l->jwt->user, l->jwt->token_name, waiter, done);
 }
 
 /* A JWT whose signature and claims are good, from the cache or checked now. */
@@ -175,14 +188,13 @@ bool authenticator_try(struct authenticator *a, struct str credential, struct au
 	struct lookup lookup;
 	if (decide_alone(a, credential, now, ret, &lookup))
 		return true;
-	struct token_query query = query_of(&lookup);
 	struct token *token = NULL;
-	enum token_memory memory = token_finder_look(a->config.tokens, &query, &token);
-	if (memory != TOKEN_ASK)
+	enum cache_result known = look(a, &lookup, &token);
+	if (known != CACHE_MISS)
 		judge(&lookup, token, now, ret);
 	token_unref(token);
 	jwt_unref(lookup.jwt);
-	return memory != TOKEN_ASK;
+	return known != CACHE_MISS;
 }
 
 /* --- With the store --- */
@@ -233,7 +245,6 @@ void authenticator_check(struct authenticator *a, struct str credential, struct 
 		loop_post(waiter.home, &check->task);
 		return;
 	}
-	struct token_query query = query_of(&check->lookup);
 	waiter.arg = check;
-	token_finder_find(a->config.tokens, &query, waiter, on_found);
+	ask_store(a, &check->lookup, waiter, on_found);
 }

@@ -14,9 +14,9 @@
 #include "common/base/str.h"
 #include "service/auth/jwt.h"
 #include "service/auth/keyring.h"
-#include "service/auth/token_finder.h"
 #include "service/domain/principal.h"
 #include "service/store/store.h"
+#include "service/store/token_lookup.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@ enum {
 
 /* Everything is borrowed and must outlive the authenticator. */
 struct authenticator_config {
-	struct token_finder *tokens;
+	struct token_lookup *tokens;
 	struct keyring *keyring;
 	const struct clock *clock;
 	struct str issuer, audience;       /* of our own JWTs */

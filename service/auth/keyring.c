@@ -34,7 +34,9 @@ enum {
 /* Somebody who waits for an operation; the ring's own have no done. */
 struct request {
 	struct list link;
-	bool rotate;
+	struct loop_task task;
+	struct keyring *ring;
+	bool start, rotate;
 	struct mono_time deadline;
 	store_done_fn *done;
 	void *arg;
@@ -73,7 +75,10 @@ struct keyring {
 	enum change change;
 	struct key_record changed; /* what is being written */
 	struct event *timer;
-	void (*stopped)(void *arg); /* keyring_stop was called */
+	void (*stopped)(void *arg); /* set when it was stopped */
+
+	/* Of keyring_stop, on its way to the loop. */
+	void (*on_stopped)(void *arg);
 	void *stopped_arg;
 	struct loop_task task;
 };
@@ -181,8 +186,7 @@ void keyring_free(struct keyring *k)
 	if (!k)
 		return;
 	assert(!k->active && list_empty(&k->waiting));
-	if (k->timer)
-		event_free(k->timer);
+	assert(!k->timer);
 	keyring_state_unref(k->shared.state);
 	pthread_mutex_destroy(&k->shared.lock);
 	key_record_done(&k->record);
@@ -194,9 +198,14 @@ void keyring_free(struct keyring *k)
 
 static void begin(struct keyring *k);
 
-static void run_stopped(struct loop_task *task)
+static struct status shutting_down(void)
 {
-	struct keyring *k = container_of(task, struct keyring, task);
+	return status_error(STATUS_UNAVAILABLE, "the service is shutting down");
+}
+
+/* The last thing that is done with the ring: its owner may free it from within. */
+static void tell_stopped(struct keyring *k)
+{
 	k->stopped(k->stopped_arg);
 }
 
@@ -217,7 +226,7 @@ static void finish(struct keyring *k, struct status status)
 	if (!k->stopped)
 		begin(k);
 	else
-		loop_post(k->config.home, &k->task);
+		tell_stopped(k);
 }
 
 static struct store_waiter waiter(struct keyring *k)
@@ -462,19 +471,36 @@ static void begin(struct keyring *k)
 	store_setting_get(k->config.store, SETTING, waiter(k), on_read);
 }
 
-static void ask(
-	struct keyring *k, bool rotate, struct mono_time deadline, store_done_fn *done, void *arg)
+/* --- The doors: any thread comes in, the loop goes on --- */
+
+static void follow(evutil_socket_t fd, short what, void *arg);
+
+static void run_request(struct loop_task *task)
 {
-	struct request *request = xnew(struct request);
-	request->rotate = rotate;
-	request->deadline = deadline;
-	request->done = done;
-	request->arg = arg;
+	struct request *request = container_of(task, struct request, task);
+	struct keyring *k = request->ring;
+	if (k->stopped) {
+		struct status status = shutting_down();
+		answer(request, &status);
+		return;
+	}
+	if (request->start) {
+		k->timer = event_new(loop_base(k->config.home), -1, EV_PERSIST, follow, k);
+		event_add(k->timer, &(struct timeval){.tv_sec = FOLLOW_INTERVAL_S});
+	}
 	list_add_tail(&k->waiting, &request->link);
 	begin(k);
 }
 
-/* --- The doors --- */
+static void ask(struct keyring *k, struct request what)
+{
+	struct request *request = xnew(struct request);
+	*request = what;
+	list_init(&request->link);
+	request->ring = k;
+	request->task.run = run_request;
+	loop_post(k->config.home, &request->task);
+}
 
 static void follow(evutil_socket_t fd, short what, void *arg)
 {
@@ -482,16 +508,14 @@ static void follow(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	struct keyring *k = arg;
 	if (!k->active)
-		ask(k, false, mono_time_add_ms(clock_mono(k->config.clock), FOLLOW_TIMEOUT_MS),
-			NULL, NULL);
+		ask(k, (struct request){.deadline = mono_time_add_ms(
+						clock_mono(k->config.clock), FOLLOW_TIMEOUT_MS)});
 }
 
 void keyring_start(struct keyring *k, struct mono_time deadline, store_done_fn *done, void *arg)
 {
-	assert(!k->fixed && !k->timer);
-	k->timer = event_new(loop_base(k->config.home), -1, EV_PERSIST, follow, k);
-	event_add(k->timer, &(struct timeval){.tv_sec = FOLLOW_INTERVAL_S});
-	ask(k, false, deadline, done, arg);
+	assert(!k->fixed);
+	ask(k, (struct request){.start = true, .deadline = deadline, .done = done, .arg = arg});
 }
 
 struct status keyring_rotate(
@@ -500,24 +524,28 @@ struct status keyring_rotate(
 	if (k->fixed)
 		return status_error(STATUS_FAILED_PRECONDITION,
 			"the signing keys come from a file: they change when the file does");
-	if (k->stopped)
-		return status_error(STATUS_UNAVAILABLE, "the service is shutting down");
-	ask(k, true, deadline, done, arg);
+	ask(k, (struct request){.rotate = true, .deadline = deadline, .done = done, .arg = arg});
 	return status_ok();
+}
+
+static void run_stop(struct loop_task *task)
+{
+	struct keyring *k = container_of(task, struct keyring, task);
+	k->stopped = k->on_stopped;
+	if (k->timer)
+		event_free(TAKE_PTR(k->timer)); /* on its own thread */
+	struct status status = shutting_down();
+	struct list *link;
+	while ((link = list_pop(&k->waiting)))
+		answer(container_of(link, struct request, link), &status);
+	if (!k->active)
+		tell_stopped(k);
 }
 
 void keyring_stop(struct keyring *k, void (*stopped)(void *arg), void *arg)
 {
-	k->stopped = stopped;
+	k->on_stopped = stopped;
 	k->stopped_arg = arg;
-	k->task.run = run_stopped;
-	if (k->timer)
-		event_del(k->timer);
-	struct status status = status_error(STATUS_UNAVAILABLE, "the service is shutting down");
-	list_for_each (link, &k->waiting) {
-		list_remove(link);
-		answer(container_of(link, struct request, link), &status);
-	}
-	if (!k->active)
-		loop_post(k->config.home, &k->task);
+	k->task.run = run_stop;
+	loop_post(k->config.home, &k->task);
 }

@@ -8,8 +8,7 @@
  * key current and a new next one. It happens by age, on command, and when the algorithm asked for
  * is another one. Two replicas that rotate at the same moment promote the same key.
  *
- * Threads: keyring_get and keyring_generation may be called from any; all else belongs to the loop
- * of the configuration. */
+ * Threads: any, but for making and freeing; callbacks run on the loop of the configuration. */
 #pragma once
 
 #include "common/base/cleanup.h"
@@ -50,7 +49,8 @@ struct keyring *keyring_new(const struct keyring_config *config);
  * INVALID_ARGUMENT  the first is no private key */
 struct status keyring_new_fixed(
 	const struct jwt_keys *keys, struct loop *home, struct keyring **ret);
-/* The file was read again (SIGHUP). On an error the ring stays as it is. */
+/* The file was read again (SIGHUP); by one thread at a time. On an error the ring stays as it is.
+ */
 struct status keyring_set_fixed(struct keyring *k, const struct jwt_keys *keys);
 /* After keyring_stop, or if it was never started. NULL is allowed. */
 void keyring_free(struct keyring *k);
@@ -62,7 +62,8 @@ DEFINE_CLEANUP(struct keyring *, keyring_free);
  * FAILED_PRECONDITION  the keys in the store are encrypted under another server key
  * DATA_LOSS            they are damaged */
 void keyring_start(struct keyring *k, struct mono_time deadline, store_done_fn *done, void *arg);
-/* Stops following; @stopped runs on the loop when nothing is under way any more. */
+/* Stops following; @stopped runs on the loop when nothing is under way any more, and may free the
+ * ring. */
 void keyring_stop(struct keyring *k, void (*stopped)(void *arg), void *arg);
 
 /* The next key becomes the current one. An error at once means no callback; after OK @done runs on

@@ -57,7 +57,6 @@ struct authn_config {
 
 struct authn {
 	struct authn_config config;
-	struct call_trust trust; /* for the transports: whose identity headers are kept */
 	struct rate_limit log_limit;
 };
 
