@@ -16,7 +16,11 @@ static size_t fold(struct str word, char ret[WORD_MAX])
 		bool upper = c >= 'A' && c <= 'Z';
 		if (upper && i && word.p[i - 1] >= 'a' && word.p[i - 1] <= 'z')
 			ret[n++] = '-';
-		ret[n++] = c == '_' ? '-' : upper ? (char)(c | 0x20) : c;
+		if (upper)
+			c = (char)(c | 0x20);
+		if (c == '_')
+			c = '-';
+		ret[n++] = c;
 	}
 	return n;
 }

@@ -48,8 +48,12 @@ void option_env_name(const struct option_table *t, const struct option_spec *s, 
 {
 	buf_printf(out, "%s_", t->env_prefix);
 	for (const char *p = s->name; *p; p++) {
-		bool lower = *p >= 'a' && *p <= 'z';
-		buf_append_char(out, *p == '-' ? '_' : lower ? (char)(*p - 0x20) : *p);
+		char c = *p;
+		if (c >= 'a' && c <= 'z')
+			c = (char)(c - 0x20);
+		else if (c == '-')
+			c = '_';
+		buf_append_char(out, c);
 	}
 }
 
@@ -88,7 +92,7 @@ static void wrap(struct buf *out, struct str text, size_t column, size_t indent,
 /* "  --name ARG" and the help beside it, or below where there is no room. */
 static void entry(struct buf *out, struct str left, struct str help, size_t width)
 {
-	size_t indent = width < 2 * HELP_COLUMN ? 8 : HELP_COLUMN;
+	size_t indent = width / 2 < HELP_COLUMN ? 8 : HELP_COLUMN;
 	buf_printf(out, "  %.*s", STR_ARG(left));
 	size_t column = left.n + 2;
 	if (column + 2 > indent) {

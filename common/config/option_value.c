@@ -16,7 +16,7 @@ struct unit {
 
 #define UNIT(text, factor_, shown_)                                                                \
 	{                                                                                          \
-		{text, sizeof text - 1}, factor_, shown_                                           \
+		{text, sizeof(text) - 1}, factor_, shown_                                          \
 	}
 static const struct unit durations[] = {UNIT("d", 86400000, true), UNIT("h", 3600000, true),
 	UNIT("m", 60000, true), UNIT("s", 1000, true), UNIT("ms", 1, true)};

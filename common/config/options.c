@@ -98,16 +98,15 @@ static bool is_flag_name(const struct option_spec *s, struct str name)
 	return str_eq(name, buf_str(&own));
 }
 
-static const struct option_spec *find_spec(
-	const struct option_table *t, struct str flag_name, size_t *ret_index)
+static bool find_spec(const struct option_table *t, struct str flag_name, size_t *ret)
 {
 	for (size_t i = 0; i < t->count; i++) {
 		if (is_flag_name(&t->specs[i], flag_name)) {
-			*ret_index = i;
-			return &t->specs[i];
+			*ret = i;
+			return true;
 		}
 	}
-	return NULL;
+	return false;
 }
 
 static size_t index_of(const struct option_table *t, const char *name)
@@ -272,12 +271,12 @@ static struct status take_entry(
 {
 	_cleanup_free_ char *place = place_of(n);
 	size_t i;
-	const struct option_spec *s = find_spec(o->table, n->key, &i);
-	if (!s)
+	if (!find_spec(o->table, n->key, &i))
 		return status_error(STATUS_INVALID_ARGUMENT, "unknown option '%s' in %s%s",
 			shown(n->key).text, place, hint_for(o->table, NULL, n->key, true).text);
 	if (n->kind == YAML_KIND_NULL)
 		return status_ok();
+	const struct option_spec *s = &o->table->specs[i];
 	if (s->type == OPTION_SECTION)
 		return take_section(o, i, n, tree, place);
 	if (s->type == OPTION_LIST && n->kind == YAML_KIND_SEQUENCE)
@@ -449,19 +448,24 @@ static struct status take_action(
 	return status_ok();
 }
 
+/* `--no-NAME` of a flag: its index. */
+static bool find_negated(const struct option_table *t, struct str name, size_t *ret)
+{
+	return str_starts_with(name, STR("no-")) && find_spec(t, str_sub(name, 3, name.n), ret) &&
+	       t->specs[*ret].type == OPTION_FLAG;
+}
+
 static struct status take_flag(
 	struct options *o, struct arguments *args, struct str name, struct str inlined, int *at)
 {
 	size_t i;
-	const struct option_spec *s = find_spec(o->table, name, &i);
 	struct str value = inlined;
-	if (!s && str_starts_with(name, STR("no-")) && !inlined.p) {
-		s = find_spec(o->table, str_sub(name, 3, name.n), &i);
-		if (s && s->type != OPTION_FLAG)
-			s = NULL;
+	if (!inlined.p && find_negated(o->table, name, &i))
 		value = STR("false");
-	}
-	if (!s || !takes(o->command, s))
+	else if (!find_spec(o->table, name, &i))
+		return unknown_flag(o, name);
+	const struct option_spec *s = &o->table->specs[i];
+	if (!takes(o->command, s))
 		return unknown_flag(o, name);
 	if (s->type != OPTION_FLAG)
 		TRY(value_of(o, at, name, inlined, s->type == OPTION_SECRET ? "FILE" : s->metavar,
@@ -475,7 +479,7 @@ static struct status take_flag(
 
 static struct status take_config(struct options *o, struct str inlined, int *at)
 {
-	struct str path;
+	struct str path = {NULL, 0};
 	TRY(value_of(o, at, STR("config"), inlined, "FILE", &path));
 	if (!path.n)
 		return status_error(STATUS_INVALID_ARGUMENT,

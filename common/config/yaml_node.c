@@ -209,7 +209,7 @@ static struct status take_event(struct parser *p, const yaml_event_t *e)
 			p, e, e->data.mapping_start.anchor, e->data.mapping_start.tag));
 		return wants_key ? take_key(p, in, e) : open_collection(p, e, YAML_KIND_MAPPING);
 	case YAML_MAPPING_END_EVENT:
-		TRY(keys_stand_once(p, in->node));
+		TRY(keys_stand_once(p, p->open[p->depth - 1].node));
 		p->depth--;
 		return status_ok();
 	case YAML_SEQUENCE_END_EVENT:
