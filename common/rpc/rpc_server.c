@@ -372,6 +372,17 @@ static void on_told(evutil_socket_t fd, short what, void *arg)
 	shut_down(s);
 }
 
+static void begin_drain(struct loop_task *task)
+{
+	struct rpc_server *s = container_of(task, struct rpc_server, drain.task);
+	s->drain.task.run = on_drained;
+	s->drain.timer = evtimer_new(loop_base(s->drain.loop), on_told, s);
+	connection_cap_close(s->cap);
+	health_shut_down(s->options.health);
+	server_stream_end_all(s);
+	set_timer(s, 0);
+}
+
 void rpc_server_drain(struct rpc_server *s, int64_t grace_ms, struct loop *loop,
 	void (*done)(void *arg), void *arg)
 {
@@ -379,13 +390,9 @@ void rpc_server_drain(struct rpc_server *s, int64_t grace_ms, struct loop *loop,
 	s->drain.loop = loop;
 	s->drain.done = done;
 	s->drain.arg = arg;
-	s->drain.task.run = on_drained;
 	s->drain.until = mono_time_add_ms(clock_mono(&clock_system), grace_ms);
-	s->drain.timer = evtimer_new(loop_base(loop), on_told, s);
-	connection_cap_close(s->cap);
-	health_shut_down(s->options.health);
-	server_stream_end_all(s);
-	set_timer(s, 0);
+	s->drain.task.run = begin_drain;
+	loop_post(loop, &s->drain.task);
 }
 
 static void free_listeners(struct rpc_server *s)

@@ -7,7 +7,7 @@
  * Threads: each of the server's own threads waits on one completion queue of gRPC's, reads calls
  * and starts the handler right there (call->on_loop is false); a call that is finished inside the
  * start is answered by that thread, any other by the thread that finishes it. call->home goes
- * round the loops. All functions below are for one thread at a time, but for rpc_server_reload.
+ * round the loops. New, start and free are for one thread at a time.
  *
  * Limits: past max_calls a call is refused before its message is read (RESOURCE_EXHAUSTED), because
  * gRPC itself queues without bound; a connection past max_connections is closed at once. */
@@ -79,8 +79,8 @@ const struct address *rpc_server_address(const struct rpc_server *s, size_t i);
 struct status rpc_server_reload(struct rpc_server *s);
 
 /* Ends the service gently: health is shut down, watches end, nobody new is let in, connections are
- * told to go elsewhere, calls in flight finish; those that did not after @grace_ms are cancelled.
- * @done runs on @loop when no call is left. Call it once, on @loop's thread or before it runs. */
+ * told to go elsewhere and served until they have; calls that are not done after @grace_ms are
+ * cancelled. @done runs on @loop when no call is left. Any thread, once. */
 void rpc_server_drain(struct rpc_server *s, int64_t grace_ms, struct loop *loop,
 	void (*done)(void *arg), void *arg);
 

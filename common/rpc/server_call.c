@@ -341,6 +341,15 @@ static void fill(struct server_call *c)
 	rpc_metadata_read(&c->metadata, o->trust, call);
 }
 
+/* The path is a stranger's text, and not always text. */
+static struct status unknown_method(struct str path)
+{
+	for (size_t i = 0; i < path.n; i++)
+		if (path.p[i] <= 0x20 || path.p[i] >= 0x7f)
+			return status_error(STATUS_UNIMPLEMENTED, "Unknown method");
+	return status_error(STATUS_UNIMPLEMENTED, "Unknown method '%.*s'", STR_ARG(path));
+}
+
 static void begin(struct server_call *c)
 {
 	struct rpc_server *s = c->queue->server;
@@ -361,8 +370,7 @@ static void begin(struct server_call *c)
 	c->method = c->call.method ? (enum server_method)s->methods[c->call.method->index]
 				   : SERVER_UNSUPPORTED;
 	if (c->method == SERVER_UNSUPPORTED) {
-		server_call_refuse(c,
-			status_error(STATUS_UNIMPLEMENTED, "Unknown method '%.*s'", STR_ARG(path)));
+		server_call_refuse(c, unknown_method(path));
 		return;
 	}
 	fill(c);

@@ -205,7 +205,8 @@ def test_a_request_that_is_no_grpc_is_no_call(shared, tokens):
     path = f"/{SERVICE}/Set".encode()
     for headers in (h2raw.request(path, method=b"GET"), h2raw.request(path, method=b"PUT"),
                     h2raw.hpack([(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"t")]),
-                    h2raw.request(b"osmo.token.v1.TokenService/Set")):
+                    h2raw.request(b"osmo.token.v1.TokenService/Set"), h2raw.request(b"/\xff\x01\n"),
+                    h2raw.request(b"/" + b"x" * 9000)):
         with h2raw.Connection(shared.address) as c:
             c.send(h2raw.frame(h2raw.HEADERS, h2raw.END_HEADERS, 1, headers))
             c.send(h2raw.frame(h2raw.DATA, h2raw.END_STREAM, 1, b"\0\0\0\0\0"))

@@ -169,27 +169,9 @@ static void open_world(struct world *w, const char *listen, struct rpc_server_op
 	assert_ok(rpc_client_new(&client, &w->client));
 }
 
-struct drain_task {
-	struct loop_task task;
-	int64_t grace_ms;
-};
-
-static void drain_on_loop(struct loop_task *task)
-{
-	rpc_server_drain(world->server, container_of(task, struct drain_task, task)->grace_ms,
-		world->loops[0], on_drained, &world->drained);
-}
-
-static void drain(struct world *w, struct drain_task *task, int64_t grace_ms)
-{
-	*task = (struct drain_task){.task.run = drain_on_loop, .grace_ms = grace_ms};
-	loop_post(w->loops[0], &task->task);
-}
-
 static void close_server(struct world *w)
 {
-	struct drain_task task;
-	drain(w, &task, 5000);
+	rpc_server_drain(w->server, 5000, w->loops[0], on_drained, &w->drained);
 	wait_for(&w->drained);
 	rpc_server_free(w->server);
 	w->server = NULL;
@@ -390,6 +372,24 @@ static void a_call_past_its_deadline_ends_on_both_sides(void **state)
 	run(&o);
 	assert_int_equal(o.call.status.code, STATUS_DEADLINE_EXCEEDED);
 	done(&o);
+	close_world(&w);
+}
+
+static void the_server_caps_deadlines(void **state)
+{
+	(void)state;
+	struct world w;
+	open_world(&w, "127.0.0.1:0", (struct rpc_server_options){.max_deadline_ms = 700});
+	struct outgoing o;
+	for (int i = 0; i < 2; i++) {
+		prepare(&o, SERVICE "WhoAmI", &who.base);
+		if (i)
+			o.call.deadline = MONO_TIME_NEVER;
+		run(&o);
+		assert_string_equal(
+			((Osmo__Token__V1__WhoAmIResponse *)o.call.reply)->roles[0], "0 700");
+		done(&o);
+	}
 	close_world(&w);
 }
 
@@ -704,8 +704,7 @@ static void a_drain_lets_calls_finish(void **state)
 	start_burst(calls, requests);
 	while (atomic_load(&w.handled) < BURST)
 		usleep(1000);
-	struct drain_task task;
-	drain(&w, &task, PATIENCE_S * 1000);
+	rpc_server_drain(w.server, PATIENCE_S * 1000, w.loops[0], on_drained, &w.drained);
 	wait_for(&w.drained);
 	for (size_t i = 0; i < BURST; i++) {
 		wait_for(&calls[i].finished);
@@ -728,8 +727,7 @@ static void a_drain_cancels_what_outlasts_its_grace(void **state)
 	prepare_set(&o, &request, name, none);
 	rpc_client_call(w.client, &o.call);
 	wait_for(&w.stuck);
-	struct drain_task task;
-	drain(&w, &task, 100);
+	rpc_server_drain(w.server, 100, w.loops[0], on_drained, &w.drained);
 	wait_for(&w.cancelled);
 	wait_for(&w.drained);
 	wait_for(&o.finished);
@@ -770,6 +768,7 @@ int main(void)
 		cmocka_unit_test(only_methods_that_read_are_sent_again),
 		cmocka_unit_test(a_cancelled_call_is_cancelled_at_the_service),
 		cmocka_unit_test(a_call_past_its_deadline_ends_on_both_sides),
+		cmocka_unit_test(the_server_caps_deadlines),
 		cmocka_unit_test(a_header_that_cannot_be_sent_is_refused),
 		cmocka_unit_test(no_service_is_unavailable_and_comes_back),
 		cmocka_unit_test(readiness_is_the_health_of_the_service),
