@@ -7,9 +7,9 @@
  *   WhoAmI  at once, on the queue's thread: roles are "header=value*count", token_name the peer,
  *           user the peer's TLS identity
  *   Set     on a loop: the request's name and description come back, with headers
- *   List    filter "sleep N": after N ms, on a loop; "cancelled": page_token is how many sleepers
- *           heard that their peer is gone; "fail CODE TEXT": that status
- *   Delete  never, until it is cancelled */
+ *   List    filter "sleep N": after N ms, on a loop; "fail CODE TEXT": that status; else page_token
+ * is how many sleepers heard that their peer is gone, and how many are asleep Delete  never, until
+ * it is cancelled */
 #include "common/base/arena.h"
 #include "common/base/xalloc.h"
 #include "common/event/loop.h"
@@ -38,7 +38,7 @@ struct echo {
 	struct call_handler handler;
 	struct call_trust trust;
 	bool trusting;
-	atomic_uint cancelled;
+	atomic_uint cancelled, asleep;
 	struct health *health;
 	struct rpc_server *server;
 	struct loop *main;
@@ -98,6 +98,7 @@ static void wake(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	event_free(s->timer);
+	atomic_fetch_sub(&echo.asleep, 1);
 	if (cancelled)
 		atomic_fetch_add(&echo.cancelled, 1);
 	Osmo__Token__V1__ListResponse *r = arena_alloc(c->arena, sizeof *r);
@@ -111,6 +112,7 @@ static void sleep_call(struct call *c, int64_t ms, bool needs_cancel)
 	struct sleeper *s = arena_alloc(c->arena, sizeof *s);
 	*s = (struct sleeper){.call = c, .left_ms = ms, .needs_cancel = needs_cancel};
 	call_ref(c);
+	atomic_fetch_add(&echo.asleep, 1);
 	s->timer = evtimer_new(loop_base(c->home), wake, s);
 	evtimer_add(s->timer, &(struct timeval){.tv_usec = LOOK_MS * US_PER_MS});
 }
@@ -135,7 +137,8 @@ static void list(struct call *c)
 	}
 	Osmo__Token__V1__ListResponse *r = arena_alloc(c->arena, sizeof *r);
 	osmo__token__v1__list_response__init(r);
-	r->next_page_token = arena_printf(c->arena, "%u", atomic_load(&echo.cancelled));
+	r->next_page_token = arena_printf(
+		c->arena, "%u %u", atomic_load(&echo.cancelled), atomic_load(&echo.asleep));
 	call_finish(c, &r->base);
 }
 
