@@ -191,7 +191,7 @@ static struct status resolve_variable(
 		m = f->message;
 		path[n++] = f;
 	}
-	if (!pbjson_field_is_text(path[n - 1]))
+	if (!n || !pbjson_field_is_text(path[n - 1]))
 		return wrong(route, "'%.*s' is a message", STR_ARG(name));
 	const struct schema_field **copy = arena_calloc(arena, n, sizeof *copy);
 	memcpy(copy, path, n * sizeof *copy);
@@ -526,12 +526,12 @@ struct refusal router_match(const struct router *r, struct str method, struct st
 	}
 
 	struct str *segments = NULL;
-	bool slash;
+	bool slash = false;
 	struct status status = split(path, arena, &segments, &s.n_segments, &slash);
 	if (status.code != STATUS_OK)
 		return refusal_of(400, status);
 	s.segments = segments;
-	if (!slash && s.n_segments) {
+	if (segments && !slash && s.n_segments) {
 		const struct str last = segments[s.n_segments - 1];
 		size_t colon = last.n;
 		while (colon && last.p[colon - 1] != ':')

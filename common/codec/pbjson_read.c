@@ -133,7 +133,7 @@ static bool parse_integer(struct reader *r, ProtobufCType type, struct str text,
 static bool parse_real(
 	struct reader *r, ProtobufCType type, struct str text, bool quoted, void *slot)
 {
-	double value;
+	double value = 0;
 	float single = 0;
 	if (quoted && str_eq(text, STR("NaN")))
 		single = (float)(value = NAN);
@@ -155,7 +155,7 @@ static bool parse_real(
 static bool parse_number(
 	struct reader *r, ProtobufCType type, struct str text, bool quoted, void *slot)
 {
-	int64_t value;
+	int64_t value = 0;
 	switch (type) {
 	case PROTOBUF_C_TYPE_INT32:
 	case PROTOBUF_C_TYPE_SINT32:
@@ -272,7 +272,7 @@ static char *snake_case(struct arena *arena, struct str path)
 			return NULL;
 		if (upper)
 			*to++ = '_';
-		*to++ = upper ? (char)(c - 'A' + 'a') : c;
+		*to++ = (char)(upper ? c - 'A' + 'a' : c);
 	}
 	*to = '\0';
 	return path.n ? text : NULL;

@@ -161,7 +161,7 @@ static void write_map_entry(
 		buf_append_char(w->out, '"');
 	buf_append_char(w->out, ':');
 	const void *slot = pbmember(entry, value);
-	if (value->message && !*(ProtobufCMessage *const *)slot)
+	if (value->c->type == PROTOBUF_C_TYPE_MESSAGE && !*(ProtobufCMessage *const *)slot)
 		write_default(w, value->message);
 	else
 		write_value(w, value, slot);
@@ -188,7 +188,8 @@ static void write_field(
 		write_map(w, f, message);
 	else if (f->c->label == PROTOBUF_C_LABEL_REPEATED)
 		write_array(w, f, message);
-	else if (f->message && !*(ProtobufCMessage *const *)pbmember(message, f))
+	else if (f->c->type == PROTOBUF_C_TYPE_MESSAGE &&
+		 !*(ProtobufCMessage *const *)pbmember(message, f))
 		write_null(w);
 	else
 		write_value(w, f, pbmember(message, f));

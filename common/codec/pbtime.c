@@ -92,8 +92,8 @@ bool pbtime_parse_timestamp(struct str s, struct pbtime *ret)
 		return false;
 	if (!take_fraction(&s, &nanos) || !take_offset(&s, &offset) || s.n)
 		return false;
-	const int64_t seconds = (int64_t)date.days * S_PER_DAY + hour * S_PER_HOUR +
-				minute * S_PER_MINUTE + second - offset;
+	const int64_t of_day = (hour * 60L + minute) * 60 + second;
+	const int64_t seconds = (int64_t)date.days * S_PER_DAY + of_day - offset;
 	if (seconds < timestamp_min_s || seconds > timestamp_max_s)
 		return false;
 	*ret = (struct pbtime){.seconds = seconds, .nanos = nanos};

@@ -593,6 +593,8 @@ static struct status build(struct builder *b, struct str set, const struct schem
 {
 	struct schema *s = b->s;
 	TRY(read_files(b, set));
+	if (!b->protos)
+		return status_error(STATUS_INTERNAL, "descriptor set: it is empty");
 	for (size_t i = 0; i < s->n_files; i++)
 		add_file(b, i);
 	if (!b->n_definitions)
@@ -617,7 +619,7 @@ struct status schema_new(
 	s->arena = arena_new();
 	struct builder b = {.s = s};
 	struct status status = build(&b, (struct str){(const char *)bytes, size}, roots);
-	for (size_t i = 0; i < s->n_files; i++)
+	for (size_t i = 0; b.protos && i < s->n_files; i++)
 		google__protobuf__file_descriptor_proto__free_unpacked(b.protos[i], NULL);
 	free(b.protos);
 	free(b.definitions);

@@ -29,7 +29,7 @@ static void must(struct status status)
 	if (status.code == STATUS_OK)
 		return;
 	fprintf(stderr, "bench_pbjson: %s\n", status.message);
-	exit(1);
+	abort();
 }
 
 static double cpu_ns(void)

@@ -51,7 +51,7 @@ static json_t *at(json_t *j, const char *path)
 		char key[200], *to = key;
 		for (size_t i = 0; i < part.n; i++) {
 			const bool slash = part.p[i] == '~';
-			*to++ = slash ? '/' : part.p[i];
+			*to++ = (char)(slash ? '/' : part.p[i]);
 			i += slash;
 		}
 		*to = '\0';

@@ -138,11 +138,11 @@ static void nesting_deeper_than_100_is_refused(void **state)
 	char text[2 * JSON_MAX_DEPTH + 2];
 	memset(text, '[', JSON_MAX_DEPTH);
 	memset(text + JSON_MAX_DEPTH, ']', JSON_MAX_DEPTH);
-	assert_ok(check((struct str){text, 2 * JSON_MAX_DEPTH}));
+	assert_ok(check((struct str){text, sizeof text - 2}));
 	memset(text, '[', JSON_MAX_DEPTH + 1);
 	memset(text + JSON_MAX_DEPTH + 1, ']', JSON_MAX_DEPTH + 1);
-	assert_refused((struct str){text, 2 * JSON_MAX_DEPTH + 2},
-		"nesting deeper than 100 at line 1, column 101");
+	assert_refused(
+		(struct str){text, sizeof text}, "nesting deeper than 100 at line 1, column 101");
 }
 
 static void too_many_values_are_refused(void **state)

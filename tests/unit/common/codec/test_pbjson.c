@@ -157,7 +157,7 @@ static void reals(void **state)
 		"doubleField", "\"nan\"", "doubleField", "expected a number of 64 bits, got 'nan'");
 	assert_refused(
 		"doubleField", "\"\"", "doubleField", "expected a number of 64 bits, got ''");
-	Test__V1__AllTypes *message;
+	Test__V1__AllTypes *message = NULL;
 	assert_int_equal(
 		read_all(STR("{\"doubleField\":NaN}"), &message).code, STATUS_INVALID_ARGUMENT);
 }
@@ -233,7 +233,7 @@ static void maps(void **state)
 		"expected an integer of 32 bits, got '1.0'");
 	assert_refused("innerMap", "{\"1\":{\"number\":\"x\"}}", "innerMap.1.number",
 		"expected an integer of 32 bits, got 'x'");
-	Test__V1__AllTypes *message;
+	Test__V1__AllTypes *message = NULL;
 	assert_status(read_all(STR("{\"stringMap\":{\"a\":\"\",\"a\":\"\"}}"), &message),
 		STATUS_INVALID_ARGUMENT, "not valid JSON: the key 'a' stands twice in one object");
 }
@@ -259,7 +259,7 @@ static void fields_have_two_names_and_may_be_given_once(void **state)
 	(void)state;
 	assert_field("int32_field", "5", NULL);
 	assert_field("odd_name", "\"x\"", NULL);
-	Test__V1__AllTypes *message;
+	Test__V1__AllTypes empty = TEST__V1__ALL_TYPES__INIT, *message = &empty;
 	assert_ok(read_all(STR("{\"odd \\\"name\\\"\":\"y\"}"), &message));
 	assert_string_equal(message->odd_name, "y");
 	assert_status(read_all(STR("{\"int32Field\":1,\"int32_field\":1}"), &message),
@@ -287,7 +287,7 @@ static void a_oneof_takes_one_member(void **state)
 	assert_field("choiceNumber", "0", NULL);
 	assert_field("choiceText", "\"\"", NULL);
 	assert_field("choiceNull", "null", NULL);
-	Test__V1__AllTypes *message;
+	Test__V1__AllTypes empty = TEST__V1__ALL_TYPES__INIT, *message = &empty;
 	assert_ok(read_all(STR("{\"choiceNumber\":null,\"choiceText\":\"a\"}"), &message));
 	assert_int_equal(message->choice_case, TEST__V1__ALL_TYPES__CHOICE_CHOICE_TEXT);
 	assert_ok(read_all(STR("{\"choiceNull\":null}"), &message));
@@ -420,7 +420,7 @@ static void a_reply_longer_than_the_buffer_is_reported(void **state)
 static void the_document_is_an_object_and_nothing_behind_it(void **state)
 {
 	(void)state;
-	Test__V1__AllTypes *message;
+	Test__V1__AllTypes *message = NULL;
 	assert_ok(read_all(STR(" {} "), &message));
 	assert_status(read_all(STR("[]"), &message), STATUS_INVALID_ARGUMENT,
 		"expected an object, got an array");

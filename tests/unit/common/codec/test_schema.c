@@ -233,7 +233,7 @@ static void a_set_that_is_cut_short_or_foreign_is_refused(void **state)
 	const struct schema_roots roots = {.services = services, .n_services = 1};
 	struct schema *none = NULL;
 	assert_status(schema_new(pb_descriptor_set, 0, &roots, &none), STATUS_INTERNAL,
-		"descriptor set: it defines nothing");
+		"descriptor set: it is empty");
 	assert_status(schema_new(pb_descriptor_set, 10, &roots, &none), STATUS_INTERNAL,
 		"descriptor set: no file of a FileDescriptorSet at byte 0");
 	assert_null(none);
