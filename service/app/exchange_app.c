@@ -37,9 +37,9 @@ struct status exchange_refusal(void)
 
 struct status exchange_legacy_refusal(enum exchange_outcome outcome)
 {
-	return status_error(STATUS_INVALID_ARGUMENT,
-		outcome == EXCHANGE_EXPIRED ? "Access Token has expired"
-					    : "Access Token is invalid");
+	return status_error(STATUS_INVALID_ARGUMENT, outcome == EXCHANGE_EXPIRED
+							     ? "Access Token has expired"
+							     : "Access Token is invalid");
 }
 
 static struct status make_jwt(
