@@ -56,3 +56,6 @@ CREATE TABLE counter (
 ) {strict};
 INSERT INTO counter (name, value) VALUES ('user_tokens', 0);
 INSERT INTO counter (name, value) VALUES ('service_tokens', 0);
+-- Raised to find out whether the database can be written again (a row that stays the same would not
+-- reach the disk).
+INSERT INTO counter (name, value) VALUES ('write_probes', 0);

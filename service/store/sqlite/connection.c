@@ -22,7 +22,7 @@ static const char *const statement_texts[STATEMENT_ID_COUNT] = {
 	[STATEMENT_RELEASE] = "RELEASE member",
 	[STATEMENT_UNDO] = "ROLLBACK TO member",
 	[STATEMENT_PROBE] = "SELECT value FROM counter WHERE name = 'user_tokens'",
-	[STATEMENT_TOUCH] = "UPDATE counter SET value = value WHERE name = 'user_tokens'",
+	[STATEMENT_TOUCH] = "UPDATE counter SET value = value + 1 WHERE name = 'write_probes'",
 	[STATEMENT_COUNTERS] = "SELECT (SELECT value FROM counter WHERE name = 'user_tokens'), "
 			       "(SELECT value FROM counter WHERE name = 'service_tokens')",
 	[STATEMENT_COUNT_BY] = "UPDATE counter SET value = value + ?2 WHERE name = ?1",
@@ -74,6 +74,11 @@ static const char *const statement_texts[STATEMENT_ID_COUNT] = {
 	[STATEMENT_SETTING_PUT] = "INSERT INTO setting (name, value) VALUES (?1, ?2) "
 				  "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
 };
+
+const char *connection_statement_text(enum statement_id id)
+{
+	return statement_texts[id];
+}
 
 /* --- The border --- */
 
@@ -225,14 +230,14 @@ static struct status set_up(struct connection *c, const struct connection_option
 	sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, (int *)NULL);
 	sqlite3_extended_result_codes(c->db, 1);
 	sqlite3_busy_timeout(c->db, o->busy_timeout_ms);
-	sqlite3_wal_hook(c->db, on_commit, c);
+	sqlite3_wal_hook(c->db, on_commit, c); /* instead of SQLite's own checkpoints */
 
 	char sql[256];
 	/* A negative cache_size is in KiB. Savepoints keep what they undo in memory. Memory-mapped
 	 * reads would turn a bad sector into a signal. */
 	snprintf(sql, sizeof sql,
 		"PRAGMA cache_size = -%d; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0; "
-		"PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0",
+		"PRAGMA synchronous = FULL",
 		o->cache_kib);
 	TRY(connection_run(c, sql));
 	TRY(check_identity(c, o));

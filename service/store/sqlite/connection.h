@@ -97,6 +97,9 @@ struct statement {
 	int code;
 };
 
+/* Its SQL, for tests of how it is carried out. */
+const char *connection_statement_text(enum statement_id id);
+
 struct statement statement_begin(struct connection *c, enum statement_id id);
 void statement_done(struct statement *s);
 #define _cleanup_statement_ __attribute__((cleanup(statement_done)))
