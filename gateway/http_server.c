@@ -294,7 +294,8 @@ static void conn_close(struct conn *c)
 	s->n_refused -= c->refused;
 	count(&s->stats.connections, -1);
 	struct http_exchange *x = c->x;
-	if (c->in_flight) { /* the exchange keeps what it needs of us until it is answered */
+	assert(x || !c->in_flight);
+	if (x && c->in_flight) { /* the exchange keeps what it needs of us until it is answered */
 		x->cancelled = true;
 		count(&s->stats.cancelled, 1);
 		exchange_tell_cancel(x);
@@ -342,6 +343,19 @@ static void conn_pace(struct conn *c)
 		bufferevent_enable(c->bev, EV_READ);
 }
 
+static enum wait wait_of(const struct conn *c, bool sending)
+{
+	if (c->lingering)
+		return WAIT_LINGER;
+	if (sending)
+		return WAIT_WRITE;
+	if (c->in_flight)
+		return c->eof ? WAIT_GONE : WAIT_NONE;
+	if (c->x)
+		return http_parser_in_body(&c->x->parser) ? WAIT_BODY : WAIT_HEAD;
+	return c->fresh && !c->server->draining ? WAIT_HEAD : WAIT_IDLE;
+}
+
 /* Puts the connection where it belongs once the event at hand is dealt with. */
 static void conn_settle(struct conn *c)
 {
@@ -351,20 +365,10 @@ static void conn_settle(struct conn *c)
 	if (!sending && c->closing && !c->lingering)
 		conn_linger(c);
 	conn_pace(c);
-	if (c->lingering && c->eof)
+	if (c->eof && !sending && !c->in_flight && list_empty(&c->ready))
 		conn_close(c);
-	else if (c->lingering)
-		conn_wait(c, WAIT_LINGER);
-	else if (sending)
-		conn_wait(c, WAIT_WRITE);
-	else if (c->in_flight)
-		conn_wait(c, c->eof ? WAIT_GONE : WAIT_NONE);
-	else if (c->eof && list_empty(&c->ready))
-		conn_close(c);
-	else if (c->x)
-		conn_wait(c, http_parser_in_body(&c->x->parser) ? WAIT_BODY : WAIT_HEAD);
 	else
-		conn_wait(c, c->fresh && !c->server->draining ? WAIT_HEAD : WAIT_IDLE);
+		conn_wait(c, wait_of(c, sending));
 }
 
 /* --- sending --- */
@@ -407,8 +411,12 @@ static void append_sane(struct buf *b, struct str s)
 	char *to = buf_reserve(b, s.n);
 	if (!to)
 		return;
-	for (size_t i = 0; i < s.n; i++)
-		to[i] = (unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7F ? ' ' : s.p[i];
+	for (size_t i = 0; i < s.n; i++) {
+		bool control = (unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7F;
+		to[i] = s.p[i];
+		if (control)
+			to[i] = ' ';
+	}
 	b->n += s.n;
 }
 
@@ -806,7 +814,7 @@ static void set_ticking(struct http_server *s)
 		return;
 	}
 	/* an eighth of the shortest timeout: how late a deadline may be noticed */
-	int64_t shortest = TICK_MAX_MS * 8;
+	int64_t shortest = INT64_C(8) * TICK_MAX_MS;
 	for (size_t i = WAIT_NONE + 1; i < WAIT_COUNT; i++)
 		if (s->timeout_us[i] / US_PER_MS < shortest)
 			shortest = s->timeout_us[i] / US_PER_MS;
@@ -892,7 +900,7 @@ static bool make_room(struct http_server *s)
 			continue;
 		struct conn *c = container_of(s->waits[order[i]].next, struct conn, node);
 		int64_t waited_us = clock_mono(s->clock).us - c->since.us;
-		if (order[i] == WAIT_HEAD && waited_us < SLOW_HEAD_MS * US_PER_MS)
+		if (order[i] == WAIT_HEAD && waited_us < (int64_t)SLOW_HEAD_MS * US_PER_MS)
 			return false;
 		conn_close(c);
 		return true;
@@ -933,7 +941,7 @@ static void on_accept_error(struct evconnlistener *listener, void *arg)
 {
 	struct server_listener *l = arg;
 	struct http_server *s = l->server;
-	const struct timeval rest = {.tv_usec = ACCEPT_RETRY_MS * US_PER_MS};
+	const struct timeval rest = {.tv_usec = (suseconds_t)ACCEPT_RETRY_MS * US_PER_MS};
 	count(&s->stats.accept_errors, 1);
 	make_room(s);
 	evconnlistener_disable(listener);
@@ -1000,8 +1008,8 @@ static void on_later(evutil_socket_t fd, short what, void *arg)
 
 static void close_listeners(struct http_server *s)
 {
-	struct list *node;
-	while ((node = list_pop(&s->listeners))) {
+	list_for_each (node, &s->listeners) {
+		list_remove(node);
 		struct server_listener *l = container_of(node, struct server_listener, node);
 		evconnlistener_free(l->listener);
 		free(l);

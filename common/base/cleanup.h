@@ -25,6 +25,15 @@
 		take_p;                                                                            \
 	})
 
+/* The same for a file descriptor, which leaves -1 behind. */
+#define TAKE_FD(fd)                                                                                \
+	({                                                                                         \
+		int *take_pfd = &(fd);                                                             \
+		int take_fd = *take_pfd;                                                           \
+		*take_pfd = -1;                                                                    \
+		take_fd;                                                                           \
+	})
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))

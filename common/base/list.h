@@ -63,7 +63,9 @@ static inline struct list *list_pop(struct list *head)
 	struct list *node = head->next;
 	if (node == head)
 		return NULL;
-	list_remove(node);
+	head->next = node->next; /* by way of the head, so that an analyser can follow */
+	node->next->prev = head;
+	list_init(node);
 	return node;
 }
 

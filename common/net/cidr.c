@@ -104,8 +104,7 @@ struct status cidr_list_parse(struct str text, struct cidr_list *ret)
 			l.networks[l.n++] = c;
 		}
 	}
-	*ret = l;
-	l = (struct cidr_list){0};
+	*ret = (struct cidr_list){TAKE_PTR(l.networks), l.n, l.has_unix};
 	return status_ok();
 }
 

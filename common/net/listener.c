@@ -68,8 +68,7 @@ static struct status open_inet(const struct address *a, const struct sockaddr_st
 		return failed(a, "bind");
 	if (listen(fd, backlog) < 0)
 		return failed(a, "listen");
-	*ret = fd;
-	fd = -1;
+	*ret = TAKE_FD(fd);
 	return status_ok();
 }
 

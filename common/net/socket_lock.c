@@ -50,8 +50,7 @@ static struct status lock_file(const char *path, const char *lock_path, int *ret
 			return in_use(path);
 		}
 		if (names_same_file(lock_path, fd)) {
-			*ret = fd;
-			fd = -1;
+			*ret = TAKE_FD(fd);
 			return status_ok();
 		}
 	}
