@@ -60,7 +60,7 @@ static struct status read_pem(const char *what, const char *path, struct buf *ou
 	struct status s = file_read(path, MAX_PEM_BYTES, out);
 	if (!status_is_ok(&s))
 		return status_error(STATUS_INVALID_ARGUMENT, "the %s: %s", what, s.message);
-	if (!memmem(out->p, out->n, "-----BEGIN ", 11))
+	if (!out->n || !memmem(out->p, out->n, "-----BEGIN ", 11))
 		return status_error(STATUS_INVALID_ARGUMENT,
 			"cannot use the %s '%s': there is no PEM block in it", what, path);
 	return status_ok();

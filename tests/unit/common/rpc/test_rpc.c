@@ -5,11 +5,13 @@
 #include "common/codec/schema.h"
 #include "common/event/loop.h"
 #include "common/net/address.h"
+#include "common/net/tls.h"
 #include "common/rpc/call.h"
 #include "common/rpc/health.h"
 #include "common/rpc/rpc_client.h"
 #include "common/rpc/rpc_server.h"
 #include "proto/pb_schema.h"
+#include "tests/lib/certs.h"
 #include "tests/lib/test.h"
 
 #include "osmo/token/v1/token_service.pb-c.h"
@@ -86,6 +88,8 @@ static void answer_who(struct call *c)
 	r->user = arena_strndup(c->arena, auth.p ? auth.p : "", auth.n);
 	r->token_name = arena_strndup(c->arena, forwarded.p ? forwarded.p : "", forwarded.n);
 	r->auth_method = arena_strndup(c->arena, c->peer.text.p, c->peer.text.n);
+	struct str identity = c->peer.tls_identity;
+	r->expire_date = arena_strndup(c->arena, identity.p ? identity.p : "", identity.n);
 	r->roles = arena_alloc(c->arena, sizeof *r->roles);
 	r->roles[0] = arena_printf(c->arena, "%u %lld", c->metadata[CALL_AUTHORIZATION].count,
 		(long long)((c->deadline.us - c->received.us) / US_PER_MS));
@@ -738,6 +742,121 @@ static void a_drain_cancels_what_outlasts_its_grace(void **state)
 	close_world(&w);
 }
 
+/* TLS */
+
+static char folder[] = "/tmp/test_rpc.XXXXXX";
+
+static const char *in_folder(const char *name)
+{
+	static char paths[8][100];
+	static unsigned next;
+	char *path = paths[next++ % 8];
+	snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+	return path;
+}
+
+static void make_certificates(void)
+{
+	struct certs_ca ca, other;
+	assert_non_null(mkdtemp(folder));
+	certs_ca_init(&ca, "ca");
+	certs_ca_init(&other, "other ca");
+	certs_ca_write(&ca, in_folder("ca.crt"));
+	certs_ca_write(&other, in_folder("other.crt"));
+	certs_issue(&ca, "server", "DNS:service.example", in_folder("server.crt"),
+		in_folder("server.key"));
+	certs_issue(&ca, "gateway", NULL, in_folder("gateway.crt"), in_folder("gateway.key"));
+	certs_ca_done(&ca);
+	certs_ca_done(&other);
+}
+
+static void remove_certificates(void)
+{
+	static const char *const names[] = {
+		"ca.crt", "other.crt", "server.crt", "server.key", "gateway.crt", "gateway.key"};
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		unlink(in_folder(names[i]));
+	rmdir(folder);
+}
+
+static struct status who_over(struct world *w, const struct rpc_client_tls *tls, char identity[64])
+{
+	rpc_client_free(w->client);
+	const struct rpc_client_options options = {
+		.address = &w->address, .schema = w->schema, .tls = tls};
+	assert_ok(rpc_client_new(&options, &w->client));
+	struct outgoing o;
+	prepare(&o, SERVICE "WhoAmI", &who.base);
+	o.call.deadline = mono_time_add_ms(clock_mono(&clock_system), 5000);
+	run(&o);
+	struct status s = o.call.status;
+	if (status_is_ok(&s))
+		snprintf(identity, 64, "%s",
+			((Osmo__Token__V1__WhoAmIResponse *)o.call.reply)->expire_date);
+	done(&o);
+	return s;
+}
+
+static void client_and_service_know_each_other_by_certificate(void **state)
+{
+	(void)state;
+	make_certificates();
+	const struct tls_options tls = {.cert_file = in_folder("server.crt"),
+		.key_file = in_folder("server.key"),
+		.client_ca_file = in_folder("ca.crt"),
+		.client_auth = TLS_CLIENT_OPTIONAL};
+	struct world w;
+	open_world(&w, "127.0.0.1:0", (struct rpc_server_options){.tls = &tls});
+	char identity[64];
+	struct rpc_client_tls client = {.ca_file = in_folder("ca.crt"),
+		.cert_file = in_folder("gateway.crt"),
+		.key_file = in_folder("gateway.key"),
+		.server_name = "service.example"};
+	assert_ok(who_over(&w, &client, identity));
+	assert_string_equal(identity, "gateway");
+	client.cert_file = client.key_file = NULL;
+	assert_ok(who_over(&w, &client, identity));
+	assert_string_equal(identity, "");
+
+	client.server_name = "other.example";
+	assert_int_not_equal(who_over(&w, &client, identity).code, STATUS_OK);
+	client.server_name = NULL; /* 127.0.0.1 is not in the certificate */
+	assert_int_not_equal(who_over(&w, &client, identity).code, STATUS_OK);
+	client = (struct rpc_client_tls){
+		.ca_file = in_folder("other.crt"), .server_name = "service.example"};
+	assert_int_not_equal(who_over(&w, &client, identity).code, STATUS_OK);
+	assert_int_not_equal(who_over(&w, NULL, identity).code, STATUS_OK);
+	close_world(&w);
+}
+
+static void a_tls_file_that_is_wrong_is_named(void **state)
+{
+	(void)state;
+	struct schema *schema;
+	assert_ok(pb_schema_new(&schema));
+	struct address address;
+	assert_ok(address_parse(STR("127.0.0.1:1"), &address));
+	static const struct {
+		struct rpc_client_tls tls;
+		const char *word;
+	} bad[] = {
+		{{.ca_file = "/nowhere/ca.crt"}, "/nowhere/ca.crt"},
+		{{.ca_file = "/dev/null"}, "/dev/null"},
+		{{.cert_file = "/nowhere/a.crt"}, "key"},
+		{{.cert_file = "/nowhere/a.crt", .key_file = "/nowhere/a.key"}, "/nowhere/a.crt"},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct rpc_client *client;
+		const struct rpc_client_options options = {
+			.address = &address, .schema = schema, .tls = &bad[i].tls};
+		struct status s = rpc_client_new(&options, &client);
+		assert_int_equal(s.code, STATUS_INVALID_ARGUMENT);
+		assert_non_null(strstr(s.message, bad[i].word));
+	}
+	schema_free(schema);
+	remove_certificates();
+}
+
 static void a_server_that_never_started_can_be_freed(void **state)
 {
 	(void)state;
@@ -781,6 +900,8 @@ int main(void)
 		cmocka_unit_test(a_silent_connection_is_closed),
 		cmocka_unit_test(a_drain_lets_calls_finish),
 		cmocka_unit_test(a_drain_cancels_what_outlasts_its_grace),
+		cmocka_unit_test(client_and_service_know_each_other_by_certificate),
+		cmocka_unit_test(a_tls_file_that_is_wrong_is_named),
 		cmocka_unit_test(a_server_that_never_started_can_be_freed),
 	};
 	return RUN_TESTS(tests);
