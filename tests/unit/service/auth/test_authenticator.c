@@ -7,6 +7,8 @@
 #include "tests/lib/test.h"
 
 #include <event2/event.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -326,6 +328,67 @@ static void a_legacy_token_is_a_token(void **state)
 	expect(f, legacy, AUTH_ACCESS_TOKEN);
 }
 
+/* --- Threads --- */
+
+enum {
+	N_THREADS = 4,
+	N_ROUNDS = 300
+};
+
+struct caller {
+	const struct fixture *f;
+	struct str jwts[8];
+	unsigned good;
+	pthread_t thread;
+};
+
+static void *call_often(void *arg)
+{
+	struct caller *caller = arg;
+	for (int i = 0; i < N_ROUNDS; i++) {
+		for (size_t k = 0; k < ARRAY_SIZE(caller->jwts); k++) {
+			struct auth_outcome o = {.reason = NULL};
+			caller->good += authenticator_try(caller->f->a, caller->jwts[k], &o) &&
+					status_is_ok(&o.status) &&
+					str_eq(o.principal.name, STR("alice"));
+			auth_outcome_done(&o);
+		}
+	}
+	return NULL;
+}
+
+/* Whatever key is current, the one that signed stays trusted: nobody is ever refused. */
+static void callers_on_many_threads_never_notice_a_rotation(void **state)
+{
+	struct fixture *f = *state;
+	struct secret jwts[8];
+	struct caller callers[N_THREADS];
+	for (size_t i = 0; i < ARRAY_SIZE(jwts); i++) {
+		jwts[i] = jwt_of(f, f->token);
+		expect(f, secret_str(&jwts[i]), AUTH_JWT);
+	}
+	for (size_t i = 0; i < N_THREADS; i++) {
+		callers[i] = (struct caller){.f = f};
+		for (size_t k = 0; k < ARRAY_SIZE(jwts); k++)
+			callers[i].jwts[k] = secret_str(&jwts[k]);
+		pthread_create(&callers[i].thread, NULL, call_often, &callers[i]);
+	}
+	for (int i = 0; i < 20; i++) {
+		_cleanup_jwt_keys_ struct jwt_keys keys = {.n = 0};
+		_cleanup_(jwt_key_unrefp) struct jwt_key *next = jwt_key_generate(JWT_ES256);
+		jwt_keys_add(&keys, next);
+		jwt_keys_add(&keys, f->keys.keys[0]);
+		assert_ok(keyring_set_fixed(f->keyring, &keys));
+		sched_yield();
+	}
+	for (size_t i = 0; i < N_THREADS; i++) {
+		pthread_join(callers[i].thread, NULL);
+		assert_int_equal(callers[i].good, N_ROUNDS * ARRAY_SIZE(jwts));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(jwts); i++)
+		secret_done(&jwts[i]);
+}
+
 int main(void)
 {
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -343,6 +406,7 @@ int main(void)
 		WITH_FIXTURE(the_word_of_another_issuer_needs_no_token),
 		WITH_FIXTURE(a_store_that_is_away_is_no_verdict),
 		WITH_FIXTURE(a_legacy_token_is_a_token),
+		WITH_FIXTURE(callers_on_many_threads_never_notice_a_rotation),
 	};
 	log_setup(LOG_ERROR, LOG_FORMAT_LOGFMT);
 	return RUN_TESTS(tests);
