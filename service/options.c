@@ -120,7 +120,7 @@ static const struct option_spec specs[] = {
 		.initial = "roles", .group = "Callers", .help = "their claim that lists roles"},
 
 	{.name = "max-token-lifetime", DURATION(max_token_lifetime_ms), .metavar = "TIME",
-		.initial = "365d", .min = 24 * 3600 * 1000LL, .max = 36500 * 24 * 3600 * 1000LL,
+		.initial = "365d", .min = 24LL * 3600 * 1000, .max = 36500LL * 24 * 3600 * 1000,
 		.group = "Tokens", .help = "how far ahead an expiry date may lie, in whole days"},
 	{.name = "personal-token-denied", LIST(personal_token_denied), .metavar = "ACTION",
 		.initial = "http:/api/pool/*/workflow:Post,http:/api/pool/*/workflow/*/restart:Post",
@@ -135,7 +135,7 @@ static const struct option_spec specs[] = {
 	{.name = "jwt-key-file", STRING(jwt_key_file), .metavar = "FILE", .group = "Tokens",
 		.help = "private key (PEM or JWK) to sign with; without it keys are made and stored"},
 	{.name = "jwt-key-lifetime", DURATION(jwt_key_lifetime_ms), .metavar = "TIME",
-		.initial = "90d", .min = 3600 * 1000, .max = 3650 * 24 * 3600 * 1000LL,
+		.initial = "90d", .min = 3600 * 1000, .max = 3650LL * 24 * 3600 * 1000,
 		.group = "Tokens", .help = "after which a stored key gives way to the next"},
 	{.name = "encryption-key-file", STRING(encryption_key_file), .metavar = "FILE",
 		.group = "Tokens",

@@ -33,11 +33,9 @@
 #include "service/interceptor/deadline.h"
 #include "service/interceptor/request_id.h"
 #include "service/options.h"
-#include "service/store/cache.h"
-#include "service/store/role_cache.h"
+#include "service/store/roles_cache.h"
 #include "service/store/sqlite/sqlite_store.h"
 #include "service/store/store.h"
-#include "service/store/store_metrics.h"
 #include "service/store/token_lookup.h"
 #include "service/sync.h"
 
@@ -48,7 +46,8 @@
 enum {
 	START_PATIENCE_MS = 60000,
 	HEALTH_INTERVAL_S = 1,
-	STEP_COUNT = 8
+	STEP_COUNT = 8,
+	ROLES_MIN_TTL_MS = 1000
 };
 
 struct service {
@@ -65,9 +64,8 @@ struct service {
 
 	struct server_key *server_key;
 	struct store *store;
-	struct cache *cache;
 	struct token_lookup *lookup;
-	struct role_cache *roles;
+	struct roles_cache *roles;
 	struct keyring *keyring;
 	bool keyring_runs;
 	struct jwt_keys external_keys;
@@ -127,16 +125,25 @@ static struct status open_storage(struct service *s)
 	const struct sqlite_store_options options = {
 		.data_dir = v->data_dir, .clock = &clock_system};
 	TRY(sqlite_store_open(&options, &s->store));
-	store_metrics_register(s->store, s->metrics);
-
-	s->cache = cache_new(&(struct cache_options){
-		.max_bytes = (size_t)v->cache_max_bytes,
-		.ttl_ms = v->cache_ttl_ms,
-		.unknown_ttl_ms = v->cache_ttl_ms,
-		.random = &random_system,
-	});
-	s->lookup = token_lookup_new(s->store, s->cache, &clock_system);
-	s->roles = role_cache_new(s->store, s->control, v->cache_ttl_ms);
+	const struct token_lookup_options lookup = {
+		.store = s->store,
+		.clock = &clock_system,
+		.cache =
+			{
+				.max_bytes = (size_t)v->cache_max_bytes,
+				.ttl_ms = v->cache_ttl_ms,
+				.unknown_ttl_ms = v->cache_ttl_ms,
+				.random = &random_system,
+			},
+	};
+	s->lookup = token_lookup_new(&lookup);
+	const struct roles_cache_options roles = {
+		.store = s->store,
+		.home = s->control,
+		.clock = &clock_system,
+		.ttl_ms = v->cache_ttl_ms > 0 ? v->cache_ttl_ms : ROLES_MIN_TTL_MS,
+	};
+	s->roles = roles_cache_new(&roles);
 	return status_ok();
 }
 
@@ -185,7 +192,7 @@ static struct status start_roles(struct service *s)
 {
 	struct sync sync;
 	sync_init(&sync);
-	role_cache_start(s->roles, sync_waiter(s, &sync), sync_on_done);
+	roles_cache_start(s->roles, sync_on_stopped, &sync);
 	return sync_wait(&sync);
 }
 
@@ -221,12 +228,12 @@ static struct status ensure_admin_token(struct service *s)
 
 static struct role_set *current_roles(void *arg)
 {
-	return role_cache_get(arg);
+	return roles_cache_get(arg);
 }
 
 static void reload_roles(void *arg, struct store_waiter waiter, store_done_fn *done)
 {
-	role_cache_reload(arg, waiter, done);
+	roles_cache_refresh(arg, waiter, done);
 }
 
 static void derive_secret(void *arg, const uint8_t salt[32], uint8_t ret[32])
@@ -303,12 +310,9 @@ static struct status make_authn(struct service *s)
 
 static struct status make_trust(struct service *s)
 {
-	_cleanup_buf_ struct buf text;
-	buf_init(&text, 64 * 1024);
-	for (size_t i = 0; i < s->values->trusted_proxies.count; i++)
-		buf_printf(&text, "%s%s", i ? "," : "", s->values->trusted_proxies.items[i]);
 	struct cidr_list proxies = {.n = 0};
-	TRY(cidr_list_parse(buf_str(&text), &proxies));
+	TRY(cidr_list_of(strings_of(s->arena, &s->values->trusted_proxies),
+		s->values->trusted_proxies.count, &proxies));
 	proxy_trust_init(&s->trust, proxies, s->values->dev_login);
 	return status_ok();
 }
@@ -556,7 +560,7 @@ static void make_loops(struct service *s)
 static void run_loops(struct service *s)
 {
 	for (size_t i = 0; i < s->n_loops; i++) {
-		char name[16];
+		char name[32];
 		snprintf(name, sizeof name, "loop-%zu", i);
 		loop_start(s->loops[i], name);
 	}
@@ -690,6 +694,7 @@ static void stop_store(struct service *s)
 {
 	if (!s->store)
 		return;
+	roles_cache_stop(s->roles);
 	struct sync sync;
 	sync_init(&sync);
 	store_stop(s->store, s->control, sync_on_stopped, &sync);
@@ -709,9 +714,8 @@ static void free_all(struct service *s)
 	proxy_trust_done(&s->trust);
 	jwt_keys_done(&s->external_keys);
 	keyring_free(s->keyring);
-	role_cache_free(s->roles);
+	roles_cache_free(s->roles);
 	token_lookup_free(s->lookup);
-	cache_free(s->cache);
 	server_key_free(s->server_key);
 	if (s->health_timer)
 		event_free(s->health_timer);

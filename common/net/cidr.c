@@ -85,9 +85,8 @@ static bool is_separator(char c)
 	return c == ',' || c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-struct status cidr_list_parse(struct str text, struct cidr_list *ret)
+static struct status add_words(struct str text, struct cidr_list *l)
 {
-	_cleanup_cidr_list_ struct cidr_list l = {0};
 	for (size_t i = 0; i < text.n;) {
 		size_t start = i;
 		while (i < text.n && !is_separator(text.p[i]))
@@ -96,16 +95,29 @@ struct status cidr_list_parse(struct str text, struct cidr_list *ret)
 		if (str_empty(word)) {
 			i++;
 		} else if (str_eq(word, STR("unix"))) {
-			l.has_unix = true;
+			l->has_unix = true;
 		} else {
 			struct cidr c;
 			TRY(cidr_parse(word, &c));
-			l.networks = xreallocarray(l.networks, l.n + 1, sizeof *l.networks);
-			l.networks[l.n++] = c;
+			l->networks = xreallocarray(l->networks, l->n + 1, sizeof *l->networks);
+			l->networks[l->n++] = c;
 		}
 	}
+	return status_ok();
+}
+
+struct status cidr_list_of(const struct str *texts, size_t n, struct cidr_list *ret)
+{
+	_cleanup_cidr_list_ struct cidr_list l = {0};
+	for (size_t i = 0; i < n; i++)
+		TRY(add_words(texts[i], &l));
 	*ret = (struct cidr_list){TAKE_PTR(l.networks), l.n, l.has_unix};
 	return status_ok();
+}
+
+struct status cidr_list_parse(struct str text, struct cidr_list *ret)
+{
+	return cidr_list_of(&text, 1, ret);
 }
 
 void cidr_list_done(struct cidr_list *l)

@@ -33,6 +33,8 @@ struct cidr_list {
 /* Networks and the word `unix`, separated by commas or spaces; an empty text is the empty list,
  * which matches nobody. cidr_list_done releases *@ret. */
 struct status cidr_list_parse(struct str text, struct cidr_list *ret);
+/* The same for several texts, as a repeated option has them. */
+struct status cidr_list_of(const struct str *texts, size_t n, struct cidr_list *ret);
 void cidr_list_done(struct cidr_list *l);
 #define _cleanup_cidr_list_ __attribute__((cleanup(cidr_list_done)))
 

@@ -214,6 +214,11 @@ static Google__Protobuf__Any *request_info(const char *request_id, struct arena 
 	return pack_any(arena, &details.base, "google.rpc.RequestInfo");
 }
 
+static bool is_ours(enum status_code code)
+{
+	return code == STATUS_INTERNAL || code == STATUS_UNKNOWN || code == STATUS_DATA_LOSS;
+}
+
 struct str status_details_of(
 	const struct status *status, const char *request_id, struct arena *arena)
 {
@@ -226,7 +231,9 @@ struct str status_details_of(
 		details[message.n_details++] = bad_request(status, arena);
 	if (status->code == STATUS_UNAVAILABLE || status->code == STATUS_RESOURCE_EXHAUSTED)
 		details[message.n_details++] = retry_info(arena);
-	if (request_id[0])
+	/* for those errors only that are looked up in the log: the others are alike, byte for byte
+	 */
+	if (request_id[0] && is_ours(status->code))
 		details[message.n_details++] = request_info(request_id, arena);
 	size_t size = google__rpc__status__get_packed_size(&message);
 	uint8_t *bytes = arena_alloc(arena, size);
