@@ -89,7 +89,10 @@ static void an_error_is_a_google_rpc_status(void **state)
 	assert_body(&dialect_v1, status, 400, status_details_of(&status, "r-1", arena),
 		"{\"code\":3,\"message\":\"unknown role\",\"details\":["
 		"{\"@type\":\"type.googleapis.com/google.rpc.BadRequest\",\"fieldViolations\":["
-		"{\"field\":\"roles[1]\",\"description\":\"unknown role\"}]},"
+		"{\"field\":\"roles[1]\",\"description\":\"unknown role\"}]}]}");
+	const struct status ours = status_error(STATUS_INTERNAL, "a fault of ours");
+	assert_body(&dialect_v1, ours, 500, status_details_of(&ours, "r-1", arena),
+		"{\"code\":13,\"message\":\"a fault of ours\",\"details\":["
 		"{\"@type\":\"type.googleapis.com/google.rpc.RequestInfo\",\"requestId\":\"r-1\","
 		"\"servingData\":\"\"}]}");
 }

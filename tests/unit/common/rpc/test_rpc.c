@@ -309,7 +309,8 @@ static void an_error_arrives_with_message_field_and_details(void **state)
 	assert_string_equal(o.call.status.field, "filter");
 	assert_status(o.call.status, STATUS_INVALID_ARGUMENT, "filter: caf\xc3\xa9");
 	assert_true(o.call.status_details.n > 0);
-	assert_non_null(memmem(
+	/* just errors that are looked up in the log say under which name */
+	assert_null(memmem(
 		o.call.status_details.p, o.call.status_details.n, "google.rpc.RequestInfo", 22));
 	assert_string_equal(o.call.request_id, "r-2");
 	done(&o);
