@@ -6,6 +6,7 @@
 #include "common/base/secret.h"
 #include "common/base/xalloc.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -221,6 +222,7 @@ static int login_token(struct cli *c, const char *url, struct login *l)
 	int failed = get_token(c, &token);
 	if (failed)
 		return failed;
+	assert(token);
 	l->has_token = l->osmo_token = true;
 	if (str_starts_with(str_of(token), STR("http"))) {
 		l->refresh_token = url_access_token(str_of(token));
@@ -287,6 +289,7 @@ int cmd_login(struct cli *c)
 	int failed = choose_url(c, &l.url);
 	if (failed)
 		return failed;
+	assert(l.url);
 	if (strcmp(method, "dev") == 0)
 		login_dev(c, &l);
 	else if ((failed = login_token(c, l.url, &l)))

@@ -4,6 +4,7 @@
 #include "common/base/secret.h"
 #include "common/base/xalloc.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -221,6 +222,7 @@ struct status login_parse(struct str yaml, struct login *ret)
 	yaml_parser_delete(&r.parser);
 	TRY(s);
 	TRY(check_fields(&l));
+	assert(l.url);
 	size_t n = strlen(l.url);
 	while (n && l.url[n - 1] == '/')
 		l.url[--n] = '\0';

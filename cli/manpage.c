@@ -5,6 +5,7 @@
 #include "cli/usage.h"
 #include "common/base/xalloc.h"
 
+#include <assert.h>
 #include <ctype.h>
 
 enum {
@@ -131,6 +132,7 @@ static void see_also(struct buf *out, const struct command *root, const struct c
 		buf_printf(out, ".BR %s (1)", root->name);
 		separator = ",\n";
 	}
+	assert(root->commands);
 	for (size_t i = 0; root->commands[i]; i++) {
 		if (root->commands[i] == page)
 			continue;

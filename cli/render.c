@@ -207,7 +207,7 @@ static void repr_format(const json_t *v, int depth, struct buf *out)
 
 void render_value(const json_t *v, struct buf *out)
 {
-	if (v && json_is_string(v))
+	if (json_is_string(v))
 		buf_append_str(out, string_of(v));
 	else
 		repr_format(v, 0, out);

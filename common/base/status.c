@@ -62,6 +62,9 @@ static void set_message(struct status *s, const char *format, va_list args)
 		vsnprintf(s->message, sizeof s->message, format, args));
 }
 
+#undef status_error /* of the analyser: see the header */
+#undef status_invalid
+
 struct status status_error(enum status_code code, const char *format, ...)
 {
 	struct status s = {.code = code};

@@ -61,6 +61,18 @@ struct status status_error(enum status_code code, const char *format, ...)
 struct status status_invalid(const char *field, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+#ifdef __clang_analyzer__
+/* What the analyser cannot see from outside of status.c: an error is never OK. */
+static inline struct status status_not_ok(struct status s)
+{
+	if (s.code == STATUS_OK)
+		__builtin_unreachable();
+	return s;
+}
+#define status_error(...) status_not_ok(status_error(__VA_ARGS__))
+#define status_invalid(...) status_not_ok(status_invalid(__VA_ARGS__))
+#endif
+
 /* "NOT_FOUND"; a number that is no code reads "UNKNOWN". */
 const char *status_code_name(enum status_code code);
 /* False when @name is no code's name. */

@@ -10,6 +10,7 @@
 #include "common/config/option_value.h"
 #include "common/config/yaml_node.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -377,6 +378,7 @@ static struct status unknown_flag(const struct options *o, struct str name)
 {
 	for (size_t i = 0; i < spec_count(o); i++) {
 		const struct option_spec *s = &o->table->specs[i];
+		assert(s);
 		bool named = str_eq(name, str_of(s->name)) || is_flag_name(s, name);
 		if (named && s->type == OPTION_SECTION)
 			return status_invalid(s->name,

@@ -268,7 +268,7 @@ static void finish(struct client_call *cc)
 	const struct exchange *x = &cc->exchange;
 	read_headers(c, &x->initial);
 	read_headers(c, &x->trailing);
-	ProtobufCMessage *reply;
+	ProtobufCMessage *reply = NULL;
 	struct status s = x->code == GRPC_STATUS_OK ? read_reply(cc, &reply) : failure(c, x);
 	if (status_is_ok(&s))
 		call_finish(c, reply);

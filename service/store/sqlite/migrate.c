@@ -31,7 +31,7 @@ static struct status read_int(struct connection *c, const char *sql, int *ret)
 
 static struct status read_version(struct connection *c, int *ret)
 {
-	int has_table;
+	int has_table = 0;
 	TRY(read_int(
 		c, "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'", &has_table));
 	*ret = 0;

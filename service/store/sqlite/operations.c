@@ -284,7 +284,7 @@ static struct status token_list(struct connection *c, struct store_op *op)
 		TRY(statement_step(&s, &row));
 		if (!row)
 			return status_ok();
-		struct token *token;
+		struct token *token = NULL;
 		TRY(token_of_row(&s, &token));
 		add_token(op, &capacity, token);
 	}
