@@ -7,7 +7,6 @@
 #include "common/codec/pbmember.h"
 #include "common/codec/pbtime.h"
 
-#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -334,7 +333,6 @@ static void write_message(
 		return;
 	}
 	w->depth++;
-	assert(m);
 	switch (m->well_known) {
 	case SCHEMA_PLAIN:
 	case SCHEMA_EMPTY:

@@ -8,7 +8,6 @@
 
 #include "google/protobuf/descriptor.pb-c.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -286,7 +285,6 @@ static void add_service(struct builder *b, size_t file, const char *scope,
 
 static void add_file(struct builder *b, size_t file)
 {
-	assert(b->protos);
 	const Google__Protobuf__FileDescriptorProto *proto = b->protos[file];
 	const char *package = proto->package ? proto->package : "";
 	const struct location top = {.n = 0};
