@@ -1187,11 +1187,7 @@ struct tls_world {
 
 static void tls_world_init(struct tls_world *t)
 {
-<<<<<<< HEAD
 	memcpy(folder + sizeof folder - 7, "XXXXXX", 6);
-=======
-	memcpy(folder + sizeof folder - 7, "XXXXXX", 7);
->>>>>>> 3172cdf (tests: no strcpy)
 	assert_non_null(mkdtemp(folder));
 	snprintf(t->cert, sizeof t->cert, "%s/crt", folder);
 	snprintf(t->key, sizeof t->key, "%s/key", folder);
