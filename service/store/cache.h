@@ -52,6 +52,7 @@ enum cache_result {
 };
 
 struct cache *cache_new(const struct cache_options *options);
+/* NULL is allowed. */
 void cache_free(struct cache *c);
 
 /* CACHE_HIT: *@ret_token has a reference of the caller's. CACHE_MISS: *@ret_ticket is for the fill

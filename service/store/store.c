@@ -140,6 +140,8 @@ static void deliver(struct loop_task *task)
 void store_op_finish(struct store_op *op, struct status status)
 {
 	op->status = status;
+	if (op->store && op->store->ended)
+		op->store->ended(op->store->ended_arg, op);
 	if (!status_is_ok(&status))
 		store_op_clear(op);
 	op->task.run = deliver;
@@ -156,7 +158,15 @@ void store_op_finish_all(struct list *ops)
 
 static void submit(struct store *s, struct store_op *op)
 {
+	op->store = s;
+	if (s->ended)
+		op->begun = clock_mono(&clock_system);
 	s->ops->submit(s, op);
+}
+
+void store_done(struct store *s)
+{
+	free(s->ended_arg);
 }
 
 /* --- Listeners --- */
@@ -269,6 +279,11 @@ void store_token_list(struct store *s, const struct store_token_query *query,
 struct store_counts store_token_counts(const struct store *s)
 {
 	return s->ops->counts(s);
+}
+
+struct store_stats store_stats(const struct store *s)
+{
+	return s->ops->stats(s);
 }
 
 /* --- Profiles --- */

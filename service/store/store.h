@@ -19,6 +19,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct store;
 
@@ -116,6 +117,15 @@ struct store_counts {
 	int64_t user_tokens, service_tokens;
 };
 struct store_counts store_token_counts(const struct store *s);
+
+/* What the store did, and what waits; any thread, no I/O. */
+struct store_stats {
+	uint64_t commits; /* transactions that changed something */
+	uint64_t writes;  /* operations in them that succeeded */
+	size_t waiting_reads, waiting_writes;
+	bool can_write; /* the last write did not fail for a reason of the store's */
+};
+struct store_stats store_stats(const struct store *s);
 
 /* --- Profiles --- */
 

@@ -39,6 +39,8 @@ const char *store_op_name(enum store_op_type type);
 struct store_op {
 	struct list link;      /* the adapter's: where it waits */
 	struct loop_task task; /* takes the answer home */
+	struct store *store;
+	struct mono_time begun; /* when it was submitted, if that is measured */
 	struct store_waiter waiter;
 	enum store_op_type type;
 	/* The adapter's: a commit of it failed in a way that may yet have succeeded. */
@@ -110,6 +112,7 @@ struct store_ops {
 	/* Takes @op; any thread; never blocks. */
 	void (*submit)(struct store *s, struct store_op *op);
 	struct store_counts (*counts)(const struct store *s);
+	struct store_stats (*stats)(const struct store *s);
 	void (*stop)(struct store *s, struct loop *home, void (*stopped)(void *arg), void *arg);
 };
 
@@ -118,7 +121,12 @@ struct store {
 	const struct store_ops *ops;
 	struct store_listener listeners[STORE_MAX_LISTENERS];
 	size_t n_listeners;
+	/* Told of each operation that ends, if it is set (store_metrics.c). */
+	void (*ended)(void *arg, const struct store_op *op);
+	void *ended_arg; /* the store's, by xalloc */
 };
+/* The adapter's store is about to be freed. */
+void store_done(struct store *s);
 
 /* Tells the listeners. */
 void store_tell_token(const struct store *s, const struct token *token);

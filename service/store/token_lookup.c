@@ -257,12 +257,13 @@ static void on_all_changed(void *arg)
 	cache_clear(((struct token_lookup *)arg)->cache);
 }
 
-struct token_lookup *token_lookup_new(const struct token_lookup_options *options)
+struct token_lookup *token_lookup_new(
+	struct store *store, struct cache *cache, const struct clock *clock)
 {
 	struct token_lookup *l = xnew(struct token_lookup);
-	l->store = options->store;
-	l->clock = options->clock;
-	l->cache = cache_new(&options->cache);
+	l->store = store;
+	l->clock = clock;
+	l->cache = cache;
 	pthread_mutex_init(&l->lock, NULL);
 	for (size_t i = 0; i < N_BUCKETS; i++)
 		list_init(&l->flights[i]);
@@ -276,15 +277,13 @@ void token_lookup_free(struct token_lookup *l)
 {
 	if (!l)
 		return;
-	cache_free(l->cache);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
 }
 
-struct token_lookup_stats token_lookup_stats(struct token_lookup *l)
+struct token_lookup_stats token_lookup_stats(const struct token_lookup *l)
 {
 	return (struct token_lookup_stats){
-		.cache = cache_stats(l->cache),
 		.reads = atomic_load_explicit(&l->reads, memory_order_relaxed),
 		.joined = atomic_load_explicit(&l->joined, memory_order_relaxed),
 	};

@@ -17,13 +17,9 @@
 
 struct token_lookup;
 
-struct token_lookup_options {
-	struct store *store; /* before its first operation: the lookup listens to it */
-	const struct clock *clock;
-	struct cache_options cache;
-};
-
-struct token_lookup *token_lookup_new(const struct token_lookup_options *options);
+/* Before the first operation of @store: the lookup listens to it. All three outlive the lookup. */
+struct token_lookup *token_lookup_new(
+	struct store *store, struct cache *cache, const struct clock *clock);
 /* After the store stopped, and with it every lookup under way. NULL is allowed. */
 void token_lookup_free(struct token_lookup *l);
 
@@ -41,8 +37,7 @@ void token_lookup_by_name(struct token_lookup *l, enum token_kind kind, struct s
 	struct str name, struct store_waiter waiter, store_token_fn *done);
 
 struct token_lookup_stats {
-	struct cache_stats cache;
 	uint64_t reads;  /* of the store */
 	uint64_t joined; /* lookups that shared one */
 };
-struct token_lookup_stats token_lookup_stats(struct token_lookup *l);
+struct token_lookup_stats token_lookup_stats(const struct token_lookup *l);

@@ -16,6 +16,12 @@ static struct store_counts counts(const struct store *s)
 	return (struct store_counts){0, 0};
 }
 
+static struct store_stats stats(const struct store *s)
+{
+	(void)s;
+	return (struct store_stats){.commits = 0};
+}
+
 static void stop(struct store *s, struct loop *home, void (*stopped)(void *arg), void *arg)
 {
 	(void)s;
@@ -27,6 +33,7 @@ static const struct store_ops fake_ops = {
 	.name = "fake",
 	.submit = submit,
 	.counts = counts,
+	.stats = stats,
 	.stop = stop,
 };
 

@@ -13,7 +13,7 @@ void op_queue_init(struct op_queue *q, size_t max)
 	pthread_cond_init(&q->filled, &attributes);
 	pthread_condattr_destroy(&attributes);
 	list_init(&q->ops);
-	q->n = 0;
+	atomic_init(&q->n, 0);
 	q->max = max;
 	q->closed = false;
 }
@@ -22,6 +22,11 @@ void op_queue_done(struct op_queue *q)
 {
 	pthread_cond_destroy(&q->filled);
 	pthread_mutex_destroy(&q->lock);
+}
+
+size_t op_queue_length(const struct op_queue *q)
+{
+	return atomic_load_explicit(&q->n, memory_order_relaxed);
 }
 
 enum op_queue_result op_queue_push(struct op_queue *q, struct store_op *op)

@@ -8,6 +8,7 @@
 #include "service/store/store_ops.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -15,13 +16,16 @@ struct op_queue {
 	pthread_mutex_t lock;
 	pthread_cond_t filled;
 	struct list ops; /* of struct store_op.link */
-	size_t n;
+	atomic_size_t n; /* changed under the lock, read by anybody */
 	size_t max;
 	bool closed;
 };
 
 void op_queue_init(struct op_queue *q, size_t max);
 void op_queue_done(struct op_queue *q);
+
+/* How many wait; any thread, no lock. */
+size_t op_queue_length(const struct op_queue *q);
 
 enum op_queue_result {
 	OP_QUEUE_OK,

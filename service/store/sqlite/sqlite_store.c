@@ -66,7 +66,7 @@ struct sqlite_store {
 
 static struct sqlite_store *of_store(const struct store *s)
 {
-	return (struct sqlite_store *)(uintptr_t)s;
+	return (struct sqlite_store *)(uintptr_t)s; /* its first member */
 }
 
 /* --- Connections that come back --- */
@@ -399,10 +399,16 @@ static struct store_counts counts(const struct store *store)
 	return (struct store_counts){atomic_load(&s->user_tokens), atomic_load(&s->service_tokens)};
 }
 
-struct sqlite_store_stats sqlite_store_stats(const struct store *store)
+static struct store_stats stats(const struct store *store)
 {
 	const struct sqlite_store *s = of_store(store);
-	return (struct sqlite_store_stats){atomic_load(&s->commits), atomic_load(&s->written)};
+	return (struct store_stats){
+		.commits = atomic_load(&s->commits),
+		.writes = atomic_load(&s->written),
+		.waiting_reads = op_queue_length(&s->reads),
+		.waiting_writes = op_queue_length(&s->writes),
+		.can_write = !atomic_load(&s->writes_fail),
+	};
 }
 
 static void release(struct sqlite_store *s)
@@ -410,6 +416,7 @@ static void release(struct sqlite_store *s)
 	op_queue_done(&s->writes);
 	op_queue_done(&s->reads);
 	data_dir_close(&s->dir);
+	store_done(&s->store);
 	free(s);
 }
 
@@ -440,6 +447,7 @@ static const struct store_ops sqlite_ops = {
 	.name = "sqlite",
 	.submit = submit,
 	.counts = counts,
+	.stats = stats,
 	.stop = stop,
 };
 

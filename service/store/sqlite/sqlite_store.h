@@ -12,7 +12,6 @@
 #include "common/base/status.h"
 
 #include <stddef.h>
-#include <stdint.h>
 
 struct store;
 
@@ -33,10 +32,3 @@ struct sqlite_store_options {
  *                      is newer than this program; the file belongs to another program
  * and what file.h says of a folder that cannot be made or written */
 struct status sqlite_store_open(const struct sqlite_store_options *options, struct store **ret);
-
-/* For tests and metrics. */
-struct sqlite_store_stats {
-	uint64_t commits; /* transactions that changed the file */
-	uint64_t writes;  /* operations in them that succeeded */
-};
-struct sqlite_store_stats sqlite_store_stats(const struct store *s);

@@ -11,6 +11,7 @@ struct fixture {
 	struct fake_store store;
 	struct fake_clock clock;
 	struct loop *loop;
+	struct cache *cache;
 	struct token_lookup *lookup;
 	struct token *token;
 };
@@ -38,15 +39,12 @@ static int set_up(void **state)
 	fake_clock_init(&fix.clock);
 	fix.loop = loop_new();
 	fix.token = make_token(TOKEN_USER, "alice", "ci", 1);
-	const struct token_lookup_options options = {
-		.store = &fix.store.store,
-		.clock = &fix.clock.clock,
-		.cache = {.max_bytes = 1 << 20,
-			.ttl_ms = 30000,
-			.unknown_ttl_ms = 5000,
-			.random = &random_system},
-	};
-	fix.lookup = token_lookup_new(&options);
+	const struct cache_options options = {.max_bytes = 1 << 20,
+		.ttl_ms = 30000,
+		.unknown_ttl_ms = 5000,
+		.random = &random_system};
+	fix.cache = cache_new(&options);
+	fix.lookup = token_lookup_new(&fix.store.store, fix.cache, &fix.clock.clock);
 	return 0;
 }
 
@@ -54,6 +52,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	token_lookup_free(fix.lookup);
+	cache_free(fix.cache);
 	token_unref(fix.token);
 	loop_free(fix.loop);
 	return 0;

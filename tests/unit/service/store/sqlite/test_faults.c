@@ -351,7 +351,7 @@ static void group_shares_syncs(void **state)
 	int64_t before = fault_vfs_counts().syncs;
 	insert_many(&d, &crowd, 0, 400);
 	int64_t syncs = fault_vfs_counts().syncs - before;
-	struct sqlite_store_stats stats = sqlite_store_stats(d.store);
+	struct store_stats stats = store_stats(d.store);
 	assert_int_equal(stats.writes, 400);
 	assert_in_range(stats.commits, 1, syncs);
 	assert_int_equal(crowd.results[STATUS_OK], 400);

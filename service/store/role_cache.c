@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "service/store/roles_cache.h"
+#include "service/store/role_cache.h"
 
 #include "common/base/arena.h"
 #include "common/base/list.h"
@@ -28,14 +28,15 @@ struct reader {
 struct asker {
 	struct list link;
 	struct loop_task task;
-	struct roles_cache *cache;
+	bool starts; /* it is the one of role_cache_start */
+	struct role_cache *cache;
 	struct store_waiter waiter;
 	store_done_fn *done;
 	struct status status;
 };
 
-struct roles_cache {
-	struct roles_cache_options options;
+struct role_cache {
+	struct role_cache_options options;
 	pthread_key_t reader_key;
 
 	_Atomic uint64_t generation; /* of the snapshot; changed under the lock */
@@ -49,6 +50,7 @@ struct roles_cache {
 	/* Posted by the store's thread when roles changed, once at a time. */
 	struct loop_task kick;
 	atomic_bool kicked;
+	struct loop_task stop;
 
 	struct {
 		struct event *timer;
@@ -58,14 +60,14 @@ struct roles_cache {
 		struct mono_time began;     /* the load under way */
 		struct list now, next;      /* who waits for it, and for the one behind it */
 		struct list defaults;       /* roles that are still to be put */
-		void (*ready)(void *arg);
-		void *ready_arg;
+		void (*on_stopped)(void *arg);
+		void *stopped_arg;
 	} own; /* home loop only */
 };
 
 /* --- Readers --- */
 
-static void publish(struct roles_cache *c, struct role_set *set)
+static void publish(struct role_cache *c, struct role_set *set)
 {
 	pthread_mutex_lock(&c->shared.lock);
 	struct role_set *old = c->shared.set;
@@ -75,7 +77,7 @@ static void publish(struct roles_cache *c, struct role_set *set)
 	role_set_unref(old);
 }
 
-static struct reader *reader_new(struct roles_cache *c)
+static struct reader *reader_new(struct role_cache *c)
 {
 	struct reader *r = xnew(struct reader);
 	pthread_mutex_lock(&c->shared.lock);
@@ -86,7 +88,7 @@ static struct reader *reader_new(struct roles_cache *c)
 	return r;
 }
 
-struct role_set *roles_cache_get(struct roles_cache *c)
+struct role_set *role_cache_get(struct role_cache *c)
 {
 	struct reader *r = pthread_getspecific(c->reader_key);
 	if (!r)
@@ -101,16 +103,16 @@ struct role_set *roles_cache_get(struct roles_cache *c)
 	return role_set_ref(r->set);
 }
 
-bool roles_cache_is_ready(const struct roles_cache *c)
+bool role_cache_is_ready(const struct role_cache *c)
 {
 	return atomic_load(&c->is_ready);
 }
 
 /* --- Loading: on the home loop --- */
 
-static void begin_load(struct roles_cache *c);
+static void begin_load(struct role_cache *c);
 
-static void set_timer(struct roles_cache *c, int64_t ms)
+static void set_timer(struct role_cache *c, int64_t ms)
 {
 	const struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 	event_add(c->own.timer, &tv);
@@ -133,14 +135,14 @@ static void answer_all(struct list *askers, const struct status *status)
 	}
 }
 
-static struct store_waiter own_waiter(struct roles_cache *c)
+static struct store_waiter own_waiter(struct role_cache *c)
 {
 	return (struct store_waiter){c->options.home,
 		mono_time_add_ms(clock_mono(c->options.clock), LOAD_TIMEOUT_MS), c};
 }
 
 /* Who may not be confirmed any more is taken back. */
-static void check_age(struct roles_cache *c)
+static void check_age(struct role_cache *c)
 {
 	int64_t max_us = c->options.max_age_ms * US_PER_MS;
 	int64_t age_us = clock_mono(c->options.clock).us - c->own.confirmed.us;
@@ -151,12 +153,14 @@ static void check_age(struct roles_cache *c)
 	publish(c, none);
 }
 
-static void end_load(struct roles_cache *c, const struct status *status)
+static void end_load(struct role_cache *c, const struct status *status)
 {
 	c->own.loading = false;
 	answer_all(&c->own.now, status);
-	if (c->own.stopped)
+	if (c->own.stopped) {
+		c->own.on_stopped(c->own.stopped_arg);
 		return;
+	}
 	if (!status_is_ok(status))
 		check_age(c);
 	if (c->own.again)
@@ -166,17 +170,13 @@ static void end_load(struct roles_cache *c, const struct status *status)
 			status_is_ok(status) && c->options.ttl_ms ? c->options.ttl_ms : RETRY_MS);
 }
 
-static void loaded(struct roles_cache *c, struct role_set *roles)
+static void loaded(struct role_cache *c, struct role_set *roles)
 {
 	const struct status ok = status_ok();
 	c->own.confirmed = c->own.began;
 	publish(c, roles);
 	atomic_store(&c->is_ready, true);
-	void (*ready)(void *arg) = c->own.ready;
-	c->own.ready = NULL;
 	end_load(c, &ok);
-	if (ready)
-		ready(c->own.ready_arg);
 }
 
 /* --- The default roles --- */
@@ -254,7 +254,7 @@ static bool complete(
 	return true;
 }
 
-static void want(struct roles_cache *c, const struct role *role, struct arena *arena)
+static void want(struct role_cache *c, const struct role *role, struct arena *arena)
 {
 	struct wanted *w = xnew(struct wanted);
 	w->arena = arena;
@@ -263,7 +263,7 @@ static void want(struct roles_cache *c, const struct role *role, struct arena *a
 }
 
 /* Lists what is to be put so that @roles have the defaults. */
-static void compare_with_defaults(struct roles_cache *c, const struct role_set *roles)
+static void compare_with_defaults(struct role_cache *c, const struct role_set *roles)
 {
 	for (size_t i = 0; i < role_defaults_count; i++) {
 		const struct role *wanted = &role_defaults[i];
@@ -277,17 +277,17 @@ static void compare_with_defaults(struct roles_cache *c, const struct role_set *
 	}
 }
 
-static void forget_wanted(struct roles_cache *c)
+static void forget_wanted(struct role_cache *c)
 {
 	for (struct list *node; (node = list_pop(&c->own.defaults));)
 		wanted_free(container_of(node, struct wanted, link));
 }
 
-static void put_next(struct roles_cache *c);
+static void put_next(struct role_cache *c);
 
 static void on_put(void *arg, const struct status *status)
 {
-	struct roles_cache *c = arg;
+	struct role_cache *c = arg;
 	if (!status_is_ok(status) || c->own.stopped) {
 		forget_wanted(c);
 		end_load(c, status);
@@ -296,7 +296,7 @@ static void on_put(void *arg, const struct status *status)
 	put_next(c);
 }
 
-static void put_next(struct roles_cache *c)
+static void put_next(struct role_cache *c)
 {
 	struct list *node = list_pop(&c->own.defaults);
 	if (!node) {
@@ -314,7 +314,7 @@ static void put_next(struct roles_cache *c)
 
 static void on_roles(void *arg, const struct status *status, struct role_set *roles)
 {
-	struct roles_cache *c = arg;
+	struct role_cache *c = arg;
 	if (!status_is_ok(status) || c->own.stopped) {
 		end_load(c, status);
 		return;
@@ -327,7 +327,7 @@ static void on_roles(void *arg, const struct status *status, struct role_set *ro
 	put_next(c);
 }
 
-static void begin_load(struct roles_cache *c)
+static void begin_load(struct role_cache *c)
 {
 	event_del(c->own.timer);
 	c->own.loading = true;
@@ -338,7 +338,7 @@ static void begin_load(struct roles_cache *c)
 }
 
 /* A load that begins after this. */
-static void want_load(struct roles_cache *c)
+static void want_load(struct role_cache *c)
 {
 	if (c->own.stopped || !c->own.has_started)
 		return;
@@ -358,14 +358,14 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 static void on_kick(struct loop_task *task)
 {
-	struct roles_cache *c = container_of(task, struct roles_cache, kick);
+	struct role_cache *c = container_of(task, struct role_cache, kick);
 	atomic_store(&c->kicked, false);
 	want_load(c);
 }
 
 static void on_roles_changed(void *arg)
 {
-	struct roles_cache *c = arg;
+	struct role_cache *c = arg;
 	if (!atomic_exchange(&c->kicked, true))
 		loop_post(c->options.home, &c->kick);
 }
@@ -373,8 +373,9 @@ static void on_roles_changed(void *arg)
 static void on_asked(struct loop_task *task)
 {
 	struct asker *a = container_of(task, struct asker, task);
-	struct roles_cache *c = a->cache;
+	struct role_cache *c = a->cache;
 	list_add_tail(&c->own.next, &a->link);
+	c->own.has_started = c->own.has_started || a->starts;
 	if (c->own.stopped) {
 		const struct status stopped =
 			status_error(STATUS_UNAVAILABLE, "the service is shutting down");
@@ -384,9 +385,10 @@ static void on_asked(struct loop_task *task)
 	want_load(c);
 }
 
-void roles_cache_refresh(struct roles_cache *c, struct store_waiter waiter, store_done_fn *done)
+static void ask(struct role_cache *c, bool starts, struct store_waiter waiter, store_done_fn *done)
 {
 	struct asker *a = xnew(struct asker);
+	a->starts = starts;
 	a->cache = c;
 	a->waiter = waiter;
 	a->done = done;
@@ -395,11 +397,48 @@ void roles_cache_refresh(struct roles_cache *c, struct store_waiter waiter, stor
 	loop_post(c->options.home, &a->task);
 }
 
+void role_cache_reload(struct role_cache *c, struct store_waiter waiter, store_done_fn *done)
+{
+	ask(c, false, waiter, done);
+}
+
+void role_cache_start(struct role_cache *c, struct store_waiter waiter, store_done_fn *done)
+{
+	ask(c, true, waiter, done);
+}
+
+static void on_stop(struct loop_task *task)
+{
+	struct role_cache *c = container_of(task, struct role_cache, stop);
+	const struct status stopped =
+		status_error(STATUS_UNAVAILABLE, "the service is shutting down");
+	c->own.stopped = true;
+	event_del(c->own.timer);
+	answer_all(&c->own.next, &stopped);
+	if (!c->own.loading)
+		c->own.on_stopped(c->own.stopped_arg);
+}
+
+void role_cache_stop(struct role_cache *c, void (*stopped)(void *arg), void *arg)
+{
+	c->own.on_stopped = stopped;
+	c->own.stopped_arg = arg;
+	c->stop.run = on_stop;
+	loop_post(c->options.home, &c->stop);
+}
+
 /* --- Life --- */
 
-struct roles_cache *roles_cache_new(const struct roles_cache_options *options)
+struct role_cache *role_cache_new(struct store *store, struct loop *home, int64_t ttl_ms)
 {
-	struct roles_cache *c = xnew(struct roles_cache);
+	const struct role_cache_options options = {
+		.store = store, .home = home, .clock = &clock_system, .ttl_ms = ttl_ms};
+	return role_cache_new_with(&options);
+}
+
+struct role_cache *role_cache_new_with(const struct role_cache_options *options)
+{
+	struct role_cache *c = xnew(struct role_cache);
 	c->options = *options;
 	c->shared.set = role_set_new();
 	atomic_store(&c->generation, 1);
@@ -416,24 +455,7 @@ struct roles_cache *roles_cache_new(const struct roles_cache_options *options)
 	return c;
 }
 
-void roles_cache_start(struct roles_cache *c, void (*ready)(void *arg), void *arg)
-{
-	c->own.ready = ready;
-	c->own.ready_arg = arg;
-	c->own.has_started = true;
-	want_load(c);
-}
-
-void roles_cache_stop(struct roles_cache *c)
-{
-	const struct status stopped =
-		status_error(STATUS_UNAVAILABLE, "the service is shutting down");
-	c->own.stopped = true;
-	event_del(c->own.timer);
-	answer_all(&c->own.next, &stopped);
-}
-
-void roles_cache_free(struct roles_cache *c)
+void role_cache_free(struct role_cache *c)
 {
 	if (!c)
 		return;

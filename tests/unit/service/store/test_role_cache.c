@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "service/store/roles_cache.h"
+#include "service/store/role_cache.h"
 #include "service/store/row_codec.h"
 #include "tests/lib/fake_clock.h"
 #include "tests/lib/fake_store.h"
@@ -13,8 +13,9 @@ struct fixture {
 	struct fake_store store;
 	struct fake_clock clock;
 	struct loop *loop;
-	struct roles_cache *cache;
-	int ready;
+	struct role_cache *cache;
+	int started;
+	enum status_code start_code;
 };
 
 static struct fixture fix;
@@ -26,32 +27,49 @@ static int set_up(void **state)
 	fake_store_init(&fix.store);
 	fake_clock_init(&fix.clock);
 	fix.loop = loop_new();
-	const struct roles_cache_options options = {.store = &fix.store.store,
+	const struct role_cache_options options = {.store = &fix.store.store,
 		.home = fix.loop,
 		.clock = &fix.clock.clock,
 		.ttl_ms = 20,
 		.max_age_ms = 60000};
-	fix.cache = roles_cache_new(&options);
+	fix.cache = role_cache_new_with(&options);
 	return 0;
+}
+
+static void on_stopped(void *arg)
+{
+	++*(int *)arg;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	roles_cache_stop(fix.cache);
+	int stopped = 0;
+	role_cache_stop(fix.cache, on_stopped, &stopped);
+	run_posted(fix.loop);
+	assert_int_equal(stopped, fake_store_waiting(&fix.store) == 0);
 	for (struct list *node; (node = list_pop(&fix.store.ops));)
 		store_op_finish(container_of(node, struct store_op, link),
 			status_error(STATUS_UNAVAILABLE, "the end"));
 	run_posted(fix.loop);
-	roles_cache_free(fix.cache);
+	assert_int_equal(stopped, 1);
+	role_cache_free(fix.cache);
 	loop_free(fix.loop);
 	return 0;
 }
 
-static void on_ready(void *arg)
+static void on_started(void *arg, const struct status *status)
 {
 	(void)arg;
-	fix.ready++;
+	fix.started++;
+	fix.start_code = status->code;
+}
+
+static void start(void)
+{
+	struct store_waiter waiter = {fix.loop, MONO_TIME_NEVER, NULL};
+	role_cache_start(fix.cache, waiter, on_started);
+	run_posted(fix.loop);
 }
 
 /* Answers the load that waits with @roles, which it takes. */
@@ -90,7 +108,7 @@ static struct role_set *set_with(const char *name)
 
 static bool cache_has(const char *name)
 {
-	_cleanup_(role_set_unrefp) struct role_set *set = roles_cache_get(fix.cache);
+	_cleanup_(role_set_unrefp) struct role_set *set = role_cache_get(fix.cache);
 	return role_set_find(set, str_of(name)) != NULL;
 }
 
@@ -111,33 +129,35 @@ static void apply_put(struct role_set *set)
 
 static void start_with_defaults(void)
 {
-	roles_cache_start(fix.cache, on_ready, NULL);
+	start();
 	answer_load(default_set()); /* nothing is missing */
 	answer_load(default_set());
-	assert_int_equal(fix.ready, 1);
+	assert_int_equal(fix.started, 1);
+	assert_int_equal(fix.start_code, STATUS_OK);
 }
 
 static void before_the_first_load_nothing_is_allowed(void **state)
 {
 	(void)state;
-	_cleanup_(role_set_unrefp) struct role_set *set = roles_cache_get(fix.cache);
+	_cleanup_(role_set_unrefp) struct role_set *set = role_cache_get(fix.cache);
 	assert_int_equal(role_set_count(set), 0);
-	assert_false(roles_cache_is_ready(fix.cache));
+	assert_false(role_cache_is_ready(fix.cache));
 }
 
 static void missing_default_roles_are_put(void **state)
 {
 	(void)state;
 	_cleanup_(role_set_unrefp) struct role_set *stored = role_set_new();
-	roles_cache_start(fix.cache, on_ready, NULL);
+	start();
 	answer_load(role_set_new());
 	for (size_t i = 0; i < role_defaults_count; i++)
 		apply_put(stored);
 	assert_int_equal(role_set_count(stored), role_defaults_count);
-	assert_int_equal(fix.ready, 0);
+	assert_int_equal(fix.started, 0);
 	answer_load(role_set_ref(stored));
-	assert_int_equal(fix.ready, 1);
-	assert_true(roles_cache_is_ready(fix.cache));
+	assert_int_equal(fix.started, 1);
+	assert_int_equal(fix.start_code, STATUS_OK);
+	assert_true(role_cache_is_ready(fix.cache));
 	assert_true(cache_has("osmo-admin"));
 }
 
@@ -152,11 +172,12 @@ static void missing_actions_are_added_to_the_first_policy_and_others_stay(void *
 		.n_policies = 2};
 	_cleanup_(role_set_unrefp) struct role_set *stored = default_set();
 	role_set_add(stored, &edited);
-	roles_cache_start(fix.cache, on_ready, NULL);
+	start();
 	answer_load(role_set_ref(stored));
 	apply_put(stored);
 	answer_load(role_set_ref(stored));
-	assert_int_equal(fix.ready, 1);
+	assert_int_equal(fix.started, 1);
+	assert_int_equal(fix.start_code, STATUS_OK);
 
 	const struct role *after = role_set_find(stored, ROLE_USER);
 	size_t n_defaults = 0;
@@ -176,7 +197,7 @@ static void changed_immutable_role_is_put_back(void **state)
 	const struct role weak = {.name = ROLE_ADMIN, .description = STR("no more")};
 	_cleanup_(role_set_unrefp) struct role_set *stored = default_set();
 	role_set_add(stored, &weak);
-	roles_cache_start(fix.cache, on_ready, NULL);
+	start();
 	answer_load(role_set_ref(stored));
 	apply_put(stored);
 	answer_load(role_set_ref(stored));
@@ -188,15 +209,18 @@ static void changed_immutable_role_is_put_back(void **state)
 static void start_tries_until_the_store_answers(void **state)
 {
 	(void)state;
-	roles_cache_start(fix.cache, on_ready, NULL);
+	start();
 	store_is_away(STORE_OP_ROLES_LOAD);
-	assert_false(roles_cache_is_ready(fix.cache));
+	assert_int_equal(fix.started, 1);
+	assert_int_equal(fix.start_code, STATUS_UNAVAILABLE);
+	assert_false(role_cache_is_ready(fix.cache));
 	/* The timer begins the next try. */
 	while (!fake_store_waiting(&fix.store))
 		event_base_loop(loop_base(fix.loop), EVLOOP_ONCE);
 	answer_load(default_set());
 	answer_load(default_set());
-	assert_int_equal(fix.ready, 1);
+	assert_true(role_cache_is_ready(fix.cache));
+	assert_true(cache_has("osmo-admin"));
 }
 
 static void change_that_the_store_tells_of_is_loaded(void **state)
@@ -236,7 +260,7 @@ static void refresh_waits_for_a_load_that_began_after_it(void **state)
 	assert_int_equal(fake_store_waiting(&fix.store), 1); /* began before the change below */
 	int answered = 0;
 	struct store_waiter waiter = {fix.loop, MONO_TIME_NEVER, &answered};
-	roles_cache_refresh(fix.cache, waiter, set_answered);
+	role_cache_reload(fix.cache, waiter, set_answered);
 	run_posted(fix.loop);
 	answer_load(default_set());
 	assert_int_equal(answered, 0);
@@ -251,7 +275,7 @@ static void refresh_tells_of_a_store_that_is_away(void **state)
 	start_with_defaults();
 	int answered = 0;
 	struct store_waiter waiter = {fix.loop, MONO_TIME_NEVER, &answered};
-	roles_cache_refresh(fix.cache, waiter, set_answered);
+	role_cache_reload(fix.cache, waiter, set_answered);
 	run_posted(fix.loop);
 	store_is_away(STORE_OP_ROLES_LOAD);
 	assert_int_equal(answered, -1);
@@ -266,12 +290,12 @@ static void roles_that_cannot_be_confirmed_any_more_allow_nothing(void **state)
 	store_tell_roles(&fix.store.store);
 	run_posted(fix.loop);
 	store_is_away(STORE_OP_ROLES_LOAD);
-	assert_false(roles_cache_is_ready(fix.cache));
+	assert_false(role_cache_is_ready(fix.cache));
 	assert_false(cache_has("osmo-admin"));
 	while (!fake_store_waiting(&fix.store))
 		event_base_loop(loop_base(fix.loop), EVLOOP_ONCE);
 	answer_load(default_set());
-	assert_true(roles_cache_is_ready(fix.cache));
+	assert_true(role_cache_is_ready(fix.cache));
 	assert_true(cache_has("osmo-admin"));
 }
 
@@ -279,7 +303,7 @@ static void *read_a_lot(void *arg)
 {
 	(void)arg;
 	for (int i = 0; i < 20000; i++)
-		role_set_unref(roles_cache_get(fix.cache));
+		role_set_unref(role_cache_get(fix.cache));
 	return NULL;
 }
 
