@@ -33,9 +33,11 @@
 #include "service/interceptor/deadline.h"
 #include "service/interceptor/request_id.h"
 #include "service/options.h"
-#include "service/store/roles_cache.h"
+#include "service/store/cache.h"
+#include "service/store/role_cache.h"
 #include "service/store/sqlite/sqlite_store.h"
 #include "service/store/store.h"
+#include "service/store/store_metrics.h"
 #include "service/store/token_lookup.h"
 #include "service/sync.h"
 
@@ -64,8 +66,9 @@ struct service {
 
 	struct server_key *server_key;
 	struct store *store;
+	struct cache *cache;
 	struct token_lookup *lookup;
-	struct roles_cache *roles;
+	struct role_cache *roles;
 	struct keyring *keyring;
 	bool keyring_runs;
 	struct jwt_keys external_keys;
@@ -125,25 +128,17 @@ static struct status open_storage(struct service *s)
 	const struct sqlite_store_options options = {
 		.data_dir = v->data_dir, .clock = &clock_system};
 	TRY(sqlite_store_open(&options, &s->store));
-	const struct token_lookup_options lookup = {
-		.store = s->store,
-		.clock = &clock_system,
-		.cache =
-			{
-				.max_bytes = (size_t)v->cache_max_bytes,
-				.ttl_ms = v->cache_ttl_ms,
-				.unknown_ttl_ms = v->cache_ttl_ms,
-				.random = &random_system,
-			},
-	};
-	s->lookup = token_lookup_new(&lookup);
-	const struct roles_cache_options roles = {
-		.store = s->store,
-		.home = s->control,
-		.clock = &clock_system,
-		.ttl_ms = v->cache_ttl_ms > 0 ? v->cache_ttl_ms : ROLES_MIN_TTL_MS,
-	};
-	s->roles = roles_cache_new(&roles);
+	store_metrics_register(s->store, s->metrics);
+	s->cache = cache_new(&(struct cache_options){
+		.max_bytes = (size_t)v->cache_max_bytes,
+		.ttl_ms = v->cache_ttl_ms,
+		.unknown_ttl_ms = v->cache_ttl_ms,
+		.random = &random_system,
+	});
+	s->lookup = token_lookup_new(s->store, s->cache, &clock_system);
+	store_metrics_register_cache(s->cache, s->lookup, s->metrics);
+	s->roles = role_cache_new(
+		s->store, s->control, v->cache_ttl_ms > 0 ? v->cache_ttl_ms : ROLES_MIN_TTL_MS);
 	return status_ok();
 }
 
@@ -192,7 +187,7 @@ static struct status start_roles(struct service *s)
 {
 	struct sync sync;
 	sync_init(&sync);
-	roles_cache_start(s->roles, sync_on_stopped, &sync);
+	role_cache_start(s->roles, sync_waiter(s, &sync), sync_on_done);
 	return sync_wait(&sync);
 }
 
@@ -228,12 +223,12 @@ static struct status ensure_admin_token(struct service *s)
 
 static struct role_set *current_roles(void *arg)
 {
-	return roles_cache_get(arg);
+	return role_cache_get(arg);
 }
 
 static void reload_roles(void *arg, struct store_waiter waiter, store_done_fn *done)
 {
-	roles_cache_refresh(arg, waiter, done);
+	role_cache_reload(arg, waiter, done);
 }
 
 static void derive_secret(void *arg, const uint8_t salt[32], uint8_t ret[32])
@@ -694,8 +689,12 @@ static void stop_store(struct service *s)
 {
 	if (!s->store)
 		return;
-	roles_cache_stop(s->roles);
 	struct sync sync;
+	if (s->roles) {
+		sync_init(&sync);
+		role_cache_stop(s->roles, sync_on_stopped, &sync);
+		(void)!sync_wait(&sync).code;
+	}
 	sync_init(&sync);
 	store_stop(s->store, s->control, sync_on_stopped, &sync);
 	(void)!sync_wait(&sync).code;
@@ -714,8 +713,9 @@ static void free_all(struct service *s)
 	proxy_trust_done(&s->trust);
 	jwt_keys_done(&s->external_keys);
 	keyring_free(s->keyring);
-	roles_cache_free(s->roles);
+	role_cache_free(s->roles);
 	token_lookup_free(s->lookup);
+	cache_free(s->cache);
 	server_key_free(s->server_key);
 	if (s->health_timer)
 		event_free(s->health_timer);

@@ -10,6 +10,7 @@ enum {
 
 struct fake_tokens {
 	struct store store;
+	struct cache *cache;
 	struct token_lookup *lookup;
 	struct token *tokens[MAX_TOKENS];
 	size_t n;
@@ -47,18 +48,18 @@ struct fake_tokens *fake_tokens_new(const struct clock *clock)
 	static const struct store_ops ops = {.name = "fake", .submit = submit};
 	struct fake_tokens *f = xnew(struct fake_tokens);
 	f->store.ops = &ops;
-	f->lookup = token_lookup_new(&(struct token_lookup_options){.store = &f->store,
-		.clock = clock,
-		.cache = {.max_bytes = 1 << 20,
-			.ttl_ms = 1000000,
-			.unknown_ttl_ms = 1000000,
-			.random = &random_system}});
+	f->cache = cache_new(&(struct cache_options){.max_bytes = 1 << 20,
+		.ttl_ms = 1000000,
+		.unknown_ttl_ms = 1000000,
+		.random = &random_system});
+	f->lookup = token_lookup_new(&f->store, f->cache, clock);
 	return f;
 }
 
 void fake_tokens_free(struct fake_tokens *f)
 {
 	token_lookup_free(f->lookup);
+	cache_free(f->cache);
 	for (size_t i = 0; i < f->n; i++)
 		token_unref(f->tokens[i]);
 	free(f);
