@@ -276,17 +276,22 @@ static void finish(struct client_call *cc)
 		call_fail(c, s);
 }
 
+static void on_loop(struct call *c)
+{
+	struct client_call *cc = c->context;
+	finish(cc);
+	exchange_done(&cc->exchange);
+	call_unref(c);
+}
+
 static void on_done(struct cq_tag *tag, bool ok)
 {
 	(void)ok; /* RECV_STATUS always succeeds */
 	struct client_call *cc = container_of(tag, struct client_call, exchange.done);
-	struct call *c = cc->call;
 	pthread_mutex_lock(&cc->lock);
 	cc->done = true;
 	pthread_mutex_unlock(&cc->lock);
-	finish(cc);
-	exchange_done(&cc->exchange);
-	call_unref(c);
+	call_to_loop(cc->call, on_loop);
 }
 
 /* Calls */

@@ -9,8 +9,8 @@
  * attempts with growing, jittered pauses, inside the call's deadline, and only while most calls
  * succeed (token bucket).
  *
- * Threads: rpc_client_call and rpc_client_check may be called by any; answers come on the threads
- * of the client, of which there is one per channel. */
+ * Threads: rpc_client_call and rpc_client_check may be called by any; answers come on the home loop
+ * of the call. The client has a thread per channel, which waits for them. */
 #pragma once
 
 #include "common/base/cleanup.h"
@@ -57,10 +57,9 @@ void rpc_client_free(struct rpc_client *c);
 DEFINE_CLEANUP(struct rpc_client *, rpc_client_free);
 
 /* Sends @call->request to @call->method with the metadata that @call carries, x-forwarded-for
- * with the peer's address added, and its deadline; finishes @call, on any thread, with the reply,
- * or with the status and details of the service. Cancelling @call cancels the RPC.
- *
- * Takes a reference until then. */
+ * with the peer's address added, and its deadline; finishes @call on its home loop with the reply,
+ * or with the status and details of the service. What cannot be sent at all is finished at once.
+ * Cancelling @call cancels the RPC. Uses call->context. */
 void rpc_client_call(struct rpc_client *c, struct call *call);
 
 /* Asks grpc.health.v1 for @service and runs @done on @loop: OK, or the reason why not. Counts a

@@ -58,18 +58,10 @@ static void next(struct caller *c)
 	rpc_client_call(load.client, &c->call);
 }
 
-static void on_answer(struct loop_task *task)
-{
-	struct caller *c = container_of(task, struct caller, task);
-	load.failed += !status_is_ok(&c->call.status);
-	call_unref(&c->call);
-}
-
 static void finished(struct call *call)
 {
-	struct caller *c = container_of(call, struct caller, call);
-	c->task.run = on_answer;
-	loop_post(load.loop, &c->task);
+	load.failed += !status_is_ok(&call->status);
+	call_unref(call);
 }
 
 static void start_next(struct loop_task *task)

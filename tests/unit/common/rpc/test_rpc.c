@@ -203,6 +203,8 @@ struct outgoing {
 
 static void finished(struct call *c)
 {
+	if (c->status.code != STATUS_INVALID_ARGUMENT && c->status.code != STATUS_DEADLINE_EXCEEDED)
+		assert_true(loop_is_current(c->home));
 	sem_post(&container_of(c, struct outgoing, call)->finished);
 }
 
