@@ -62,6 +62,21 @@ void option_flag_name(const struct option_spec *s, struct buf *out)
 	buf_printf(out, "%s%s", s->name, s->type == OPTION_SECRET ? "-file" : "");
 }
 
+const char *option_metavar(const struct option_spec *s)
+{
+	static const char *const usual[] = {[OPTION_FLAG] = "BOOL",
+		[OPTION_STRING] = "TEXT",
+		[OPTION_INT] = "N",
+		[OPTION_DURATION] = "TIME",
+		[OPTION_SIZE] = "SIZE",
+		[OPTION_ENUM] = "WORD",
+		[OPTION_LIST] = "TEXT",
+		[OPTION_SECRET] = "FILE",
+		[OPTION_SECTION] = ""};
+	/* of a secret the file is named, whatever the secret is called */
+	return s->metavar && s->type != OPTION_SECRET ? s->metavar : usual[s->type];
+}
+
 static void pad(struct buf *out, size_t n)
 {
 	while (n--)
@@ -119,20 +134,31 @@ static void append_left(const struct option_spec *s, struct buf *out)
 {
 	buf_append_str(out, s->type == OPTION_SECTION ? STR("") : STR("--"));
 	if (s->type == OPTION_FLAG && s->initial && strcmp(s->initial, "true") == 0)
-		buf_append_str(out, STR("no-"));
+		buf_append_str(out, STR("[no-]"));
 	option_flag_name(s, out);
 	if (s->type == OPTION_SECTION)
 		buf_append_char(out, ':');
-	else if (s->type == OPTION_SECRET)
-		buf_append_str(out, STR(" FILE"));
 	else if (s->type != OPTION_FLAG)
-		buf_printf(out, " %s", s->metavar ? s->metavar : "VALUE");
+		buf_printf(out, " %s", option_metavar(s));
 }
 
 static void append_choices(const struct option_spec *s, struct buf *out)
 {
 	buf_append_str(out, STR(": "));
 	option_describe(s, out);
+}
+
+/* "$TOKEN_SERVICE_THREADS" */
+static void append_variables(
+	const struct option_table *t, const struct option_spec *s, struct buf *out)
+{
+	if (s->type == OPTION_SECRET) {
+		buf_append_char(out, '$');
+		option_env_name(t, s, out);
+		buf_append_str(out, STR("_FILE, or the secret itself in "));
+	}
+	buf_append_char(out, '$');
+	option_env_name(t, s, out);
 }
 
 static void append_help(const struct option_table *t, const struct option_spec *s, struct buf *out)
@@ -148,16 +174,10 @@ static void append_help(const struct option_table *t, const struct option_spec *
 	}
 	buf_append_str(out, STR(" ["));
 	if (s->flags & OPTION_REQUIRED)
-		buf_append_str(out, STR("required; "));
+		buf_append_str(out, STR("required, "));
 	if (s->initial && s->initial[0])
-		buf_printf(out, "default: %s; ", s->initial);
-	buf_append_str(out, STR("env: "));
-	option_env_name(t, s, out);
-	if (s->type == OPTION_SECRET) {
-		buf_append_str(out, STR(" (the secret itself) or "));
-		option_env_name(t, s, out);
-		buf_append_str(out, STR("_FILE"));
-	}
+		buf_printf(out, "default: %s, ", s->initial);
+	append_variables(t, s, out);
 	buf_append_char(out, ']');
 }
 
@@ -320,7 +340,8 @@ static void append_json_option(
 		}
 		member(out, "env", buf_str(&name));
 	}
-	member_text(out, "metavar", s->type == OPTION_SECRET ? "FILE" : s->metavar);
+	if (s->type != OPTION_FLAG && s->type != OPTION_SECTION)
+		member_text(out, "metavar", option_metavar(s));
 	member_text(out, "default", s->initial);
 	if (s->type == OPTION_INT || s->type == OPTION_DURATION || s->type == OPTION_SIZE)
 		append_bounds(out, s);

@@ -20,3 +20,5 @@ void option_help_json(const struct option_table *t, struct buf *out);
 void option_env_name(const struct option_table *t, const struct option_spec *s, struct buf *out);
 /* "grpc-listen", and of a secret "admin-token-file": as flag and file have it. */
 void option_flag_name(const struct option_spec *s, struct buf *out);
+/* "ADDR", or what is usual for the type. */
+const char *option_metavar(const struct option_spec *s);

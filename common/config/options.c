@@ -412,7 +412,7 @@ static struct status value_of(const struct options *o, int *at, struct str name,
 	/* "--config --help": a value was forgotten; one that begins so can be given with '=' */
 	if (*at + 1 >= o->argc || strncmp(o->argv[*at + 1], "--", 2) == 0)
 		return status_error(STATUS_INVALID_ARGUMENT, "--%.*s needs a value: --%.*s %s",
-			STR_ARG(name), STR_ARG(name), metavar ? metavar : "VALUE");
+			STR_ARG(name), STR_ARG(name), metavar);
 	*ret = str_of(o->argv[++*at]);
 	return status_ok();
 }
@@ -470,8 +470,7 @@ static struct status take_flag(
 	if (!takes(o->command, s))
 		return unknown_flag(o, name);
 	if (s->type != OPTION_FLAG)
-		TRY(value_of(o, at, name, inlined, s->type == OPTION_SECRET ? "FILE" : s->metavar,
-			&value));
+		TRY(value_of(o, at, name, inlined, option_metavar(s), &value));
 	else if (!value.p)
 		value = STR("true");
 	args->items = xreallocarray(args->items, args->count + 1, sizeof args->items[0]);
@@ -944,6 +943,8 @@ static struct status check_spec(const struct option_table *t, size_t i)
 		return status_error(wrong, "'%s' has no choices", s->name);
 	if ((s->type == OPTION_SECRET || s->type == OPTION_SECTION) && s->initial)
 		return status_error(wrong, "'%s' cannot have a default", s->name);
+	if (s->max && s->max < s->min)
+		return status_error(wrong, "'%s' has its least value above its greatest", s->name);
 	if (s->offset >= t->values_size)
 		return status_error(wrong, "'%s' lies outside the struct", s->name);
 	for (size_t k = 0; k < i; k++)

@@ -53,7 +53,7 @@ static const struct option_spec specs[] = {
 		OPTION_FLAG_AT(struct values, metrics),
 		.initial = "true",
 		.group = "Logs",
-		.help = "do not serve metrics"},
+		.help = "serve metrics"},
 	{.name = "limit",
 		OPTION_INT_AT(struct values, limit),
 		.group = "Logs",
@@ -98,23 +98,22 @@ static void help_is_grouped_and_wrapped(void **state)
 		"\n"
 		"Listening:\n"
 		"  --listen ADDR               where gRPC is served, host:port or unix:PATH\n"
-		"                              [default: 127.0.0.1:50051; env:\n"
-		"                              TOKEN_SERVICE_LISTEN]\n"
+		"                              [default: 127.0.0.1:50051, $TOKEN_SERVICE_LISTEN]\n"
 		"  --default-roles ROLE        what it \"carries\"; may be given again and again\n"
-		"                              [env: TOKEN_SERVICE_DEFAULT_ROLES]\n"
+		"                              [$TOKEN_SERVICE_DEFAULT_ROLES]\n"
 		"\n"
 		"Logs:\n"
-		"  --log-level LEVEL           what is logged: info or error [default: info; env:\n"
-		"                              TOKEN_SERVICE_LOG_LEVEL]\n"
-		"  --token-file FILE           the token [env: TOKEN_SERVICE_TOKEN (the secret\n"
-		"                              itself) or TOKEN_SERVICE_TOKEN_FILE]\n"
+		"  --log-level LEVEL           what is logged: info or error [default: info,\n"
+		"                              $TOKEN_SERVICE_LOG_LEVEL]\n"
+		"  --token-file FILE           the token [$TOKEN_SERVICE_TOKEN_FILE, or the\n"
+		"                              secret itself in $TOKEN_SERVICE_TOKEN]\n"
 		"  policies:                   who may do what [in the file only]\n"
-		"  --no-metrics                do not serve metrics [default: true; env:\n"
-		"                              TOKEN_SERVICE_METRICS]\n"
+		"  --[no-]metrics              serve metrics [default: true,\n"
+		"                              $TOKEN_SERVICE_METRICS]\n"
 		"\n"
 		"General:\n"
 		"  --config FILE               read options from this YAML file; its keys are the\n"
-		"                              names of options [env: TOKEN_SERVICE_CONFIG]\n"
+		"                              names of options [$TOKEN_SERVICE_CONFIG]\n"
 		"  --check-config              check the configuration, say whether it is right,\n"
 		"                              and exit\n"
 		"  -h, --help                  show this help and exit\n"
@@ -150,7 +149,7 @@ static void a_command_shows_its_own_options(void **state)
 		"write a copy of the database\n"
 		"\n"
 		"Options:\n"
-		"  --to FILE                   where it goes [required; env: TOKEN_SERVICE_TO]\n"
+		"  --to FILE                   where it goes [required, $TOKEN_SERVICE_TO]\n"
 		"\n"
 		"General:\n";
 	assert_true(str_starts_with(buf_str(&out), str_of(start)));

@@ -623,6 +623,10 @@ static void a_table_that_is_wrong_is_found(void **state)
 	s.name = "Listen";
 	assert_status(check_one(&s, 1), STATUS_FAILED_PRECONDITION, "option 0 has a bad name");
 	s = specs[2];
+	s.max = -1;
+	assert_status(check_one(&s, 1), STATUS_FAILED_PRECONDITION,
+		"'threads' has its least value above its greatest");
+	s = specs[2];
 	s.initial = "0";
 	assert_status(check_one(&s, 1), STATUS_FAILED_PRECONDITION,
 		"--threads must be a whole number from 1 to 64, got '0' from the default");
