@@ -8,6 +8,7 @@ usage: check_sources.py [--format] [--root ROOT]
   format      C code is as clang-format lays it out
   whitespace  C is indented by tabs, everything else by spaces (shell and Go by tabs); no trailing
               blanks; one newline at the end
+  conflicts   no mark of a merge is left
   banned      strcpy, sprintf, atoi, strtok and their kin are not called
   messages    generated messages are named at the edge only, in service/api, cli/cmd_* and proto
   secrets     no private key, token or password of a kind that scanners know is in the tree
@@ -60,6 +61,12 @@ def without_comments(text):
     """C text with comments and strings blanked, every line where it was."""
     pattern = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"', re.DOTALL)
     return pattern.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+
+
+def check_conflicts(lines):
+    for number, line in enumerate(lines, 1):
+        if re.match(r"(<{7}|>{7}) ", line):
+            yield number, "a mark of a merge that was not finished"
 
 
 def check_licence(path, lines):
@@ -147,7 +154,7 @@ def main():
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             continue
-        found = list(check_patterns(path.as_posix(), path, text))
+        found = [*check_patterns(path.as_posix(), path, text), *check_conflicts(text.splitlines())]
         if path.suffix in CODE | SCRIPTS or path.name in SCRIPT_NAMES:
             lines = text.split("\n")[:-1] if text.endswith("\n") else text.split("\n")
             found += check_licence(path, lines)

@@ -119,6 +119,11 @@ def test_a_private_key_is_found_in_any_file(tree):
     assert "server.pem:1: holds a private key" in sources(tree).stdout
 
 
+def test_marks_of_a_merge_are_found_in_any_file(tree):
+    (tree / "notes.md").write_text("a\n" + "<" * 7 + " HEAD\nb\n")
+    assert "notes.md:2: a mark of a merge" in sources(tree).stdout
+
+
 def test_python_is_indented_by_spaces(tree):
     (tree / "x.py").write_text("# SPDX-License-Identifier: Apache-2.0\nif x:\n\ty()\n")
     assert "x.py:3: indented by a tab" in sources(tree).stdout
