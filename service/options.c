@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/options.h"
 
+#include "common/base/arena.h"
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "common/net/cidr.h"
 #include "common/net/tls.h"
 #include "service/auth/jwt_key.h"
 #include "service/domain/role.h"
+#include "service/interceptor/authn.h"
 #include "service/interceptor/client_version.h"
 
 #include <stdio.h>
@@ -37,6 +39,13 @@ static struct status check_action(struct str value)
 {
 	struct role_action action;
 	return role_action_parse(value, &action);
+}
+
+static struct status check_identity(struct str value)
+{
+	_cleanup_(arena_freep) struct arena *arena = arena_new();
+	struct authn_identity identity;
+	return authn_identity_parse(value, arena, &identity);
 }
 
 static struct status check_version(struct str value)
@@ -100,8 +109,9 @@ static const struct option_spec specs[] = {
 		.group = "Callers",
 		.help = "peers (networks, or 'unix') whose x-osmo-user and x-osmo-roles are believed"},
 	{.name = "mtls-identity", LIST(mtls_identities), .metavar = "NAME=USER[:ROLE+ROLE...]",
-		.group = "Callers",
-		.help = "a client certificate (its SPIFFE ID, URI or common name) is this user"},
+		.check = check_identity, .group = "Callers",
+		.help = "a client certificate (its SPIFFE ID, URI or common name) is this user, or "
+			"service/NAME"},
 	{.name = "default-roles", LIST(default_roles), .metavar = "ROLE", .initial = "osmo-user",
 		.group = "Callers", .help = "roles of every user, and of personal tokens"},
 	{.name = "dev-login", FLAG(dev_login), .group = "Callers",
@@ -133,14 +143,16 @@ static const struct option_spec specs[] = {
 	{.name = "jwt-algorithm", ENUM(jwt_algorithm), .choices = algorithm_choices,
 		.initial = "ES256", .group = "Tokens", .help = "how our JWTs are signed"},
 	{.name = "jwt-key-file", STRING(jwt_key_file), .metavar = "FILE", .group = "Tokens",
-		.help = "private key (PEM or JWK) to sign with; without it keys are made and stored"},
+		.help = "private key (PEM or JWK) to sign with, then others to be trusted; without it "
+			"keys are made and stored"},
 	{.name = "jwt-key-lifetime", DURATION(jwt_key_lifetime_ms), .metavar = "TIME",
 		.initial = "90d", .min = 3600 * 1000, .max = 3650LL * 24 * 3600 * 1000,
 		.group = "Tokens", .help = "after which a stored key gives way to the next"},
 	{.name = "encryption-key-file", STRING(encryption_key_file), .metavar = "FILE",
 		.group = "Tokens",
-		.help = "32 bytes (or 64 hexadecimal digits) that stored keys are encrypted with; "
-			"without it DIR/key, made at the first start"},
+		.help = "what stored keys are encrypted with: 64 hexadecimal digits (or base64 of 32 "
+			"bytes); earlier ones may follow, one a line; without it DIR/key, made at "
+			"the first start"},
 
 	{.name = "pools", LIST(pools), .metavar = "NAME", .initial = "default",
 		.group = "Existing clients", .help = "pools that profiles know"},

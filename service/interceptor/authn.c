@@ -326,8 +326,8 @@ struct call_step authn_run(void *self, struct call *c)
 
 struct status authn_identity_parse(struct str text, struct arena *arena, struct authn_identity *ret)
 {
-	const char *expected = "IDENTITY=NAME:ROLE,ROLE... is expected, NAME being service/N, "
-			       "user/N or N";
+	const char *expected = "IDENTITY=USER:ROLE+ROLE... is expected, or "
+			       "IDENTITY=service/NAME:ROLE+ROLE...";
 	size_t equals = text.n;
 	for (size_t i = 0; i < text.n; i++)
 		if (text.p[i] == '=')
@@ -336,11 +336,9 @@ struct status authn_identity_parse(struct str text, struct arena *arena, struct 
 	struct str rest = str_sub(text, equals + 1, text.n), name;
 	if (!identity.n || !str_split(&rest, ':', &name))
 		return status_error(STATUS_INVALID_ARGUMENT, "'%.*s': %s", STR_ARG(text), expected);
-	struct principal p = {.kind = PRINCIPAL_SERVICE, .method = AUTH_MTLS};
-	if (str_starts_with(name, STR("user/"))) {
-		p.kind = PRINCIPAL_USER;
-		name = str_sub(name, 5, name.n);
-	} else if (str_starts_with(name, STR("service/"))) {
+	struct principal p = {.kind = PRINCIPAL_USER, .method = AUTH_MTLS};
+	if (str_starts_with(name, STR("service/"))) {
+		p.kind = PRINCIPAL_SERVICE;
 		name = str_sub(name, 8, name.n);
 	}
 	if (!principal_name_is_valid(name))
@@ -349,7 +347,7 @@ struct status authn_identity_parse(struct str text, struct arena *arena, struct 
 			expected);
 	p.name = name;
 	struct str *roles = arena_calloc(arena, AUTHN_MAX_ROLES, sizeof *roles), role;
-	while (str_split(&rest, ',', &role)) {
+	while (str_split(&rest, '+', &role)) {
 		if (!principal_name_is_valid(role) || p.n_roles == AUTHN_MAX_ROLES)
 			return status_error(STATUS_INVALID_ARGUMENT,
 				"'%.*s': '%.*s' names no role; %s", STR_ARG(text), STR_ARG(role),

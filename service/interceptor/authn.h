@@ -36,8 +36,8 @@ struct authn_identity {
 	struct str identity; /* as in call_peer.tls_identity, exactly */
 	struct principal principal;
 };
-/* Parses "IDENTITY=NAME:ROLE,ROLE...", NAME being "service/N", "user/N" or "N" for a service; the
- * last '=' counts. Texts point into @text, the roles are allocated in @arena.
+/* Parses "IDENTITY=USER:ROLE+ROLE...", or "IDENTITY=service/NAME:ROLE+ROLE..." for one that is a
+ * service; the last '=' counts. Texts point into @text, the roles are allocated in @arena.
  *
  * INVALID_ARGUMENT  what is wrong with which part */
 struct status authn_identity_parse(
