@@ -49,14 +49,16 @@ void access_log_free(struct access_log *l)
 	free(l);
 }
 
+/* Tokens and roles that are made, changed or deleted, tokens of others that are listed, and
+ * denials. Not decisions for other services, of which there is one for each call of a platform. */
 static bool is_audited(const struct call *c, const struct call_context *ctx)
 {
 	if (c->status.code == STATUS_PERMISSION_DENIED)
 		return true;
-	if (!ctx->action_method.n)
-		return false;
-	bool reads = str_eq_nocase(ctx->action_method, STR("Get"));
-	return !reads || str_eq(ctx->action_path, STR("/api/auth/access_token/service"));
+	if (str_eq_nocase(ctx->action_method, STR("Get")))
+		return str_eq(ctx->action_path, STR("/api/auth/access_token/service"));
+	return str_starts_with(ctx->action_path, STR("/api/auth/access_token/")) ||
+	       str_starts_with(ctx->action_path, STR("/api/configs/role"));
 }
 
 /* What all lines about a call tell; the log cuts and escapes. */
