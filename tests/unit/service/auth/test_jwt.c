@@ -369,6 +369,25 @@ static void no_signature_is_no_signature(void **state)
 	expect(f, forge_raw_jwt(HEADER, CLAIMS, zeros), JWT_BAD_SIGNATURE, "zero signature");
 }
 
+/* The same numbers with a zero in front of each: one JWT has one text. */
+static void a_signature_has_one_length(void **state)
+{
+	struct fixture *f = *state;
+	char *good = forge_jwt(f->ec, HEADER, CLAIMS);
+	const char *signature = strrchr(good, '.') + 1;
+	_cleanup_buf_ struct buf bytes, text;
+	buf_init(&bytes, 256);
+	buf_init(&text, 256);
+	assert_true(base64_decode(&bytes, str_of(signature)));
+	assert_int_equal(bytes.n, 64);
+	char longer[66] = {0};
+	memcpy(longer + 1, bytes.p, 32);
+	memcpy(longer + 34, bytes.p + 32, 32);
+	base64_encode(&text, BASE64_URL, longer, sizeof longer);
+	expect(f, forge_raw_jwt(HEADER, CLAIMS, text.p), JWT_BAD_SIGNATURE, "66 bytes");
+	expect(f, good, JWT_VALID, "64 bytes");
+}
+
 static void a_public_key_is_no_hmac_secret(void **state)
 {
 	struct fixture *f = *state;
@@ -601,6 +620,7 @@ int main(void)
 		WITH_FIXTURE(one_of_a_configured_issuer_is_believed),
 		WITH_FIXTURE(the_algorithm_is_the_keys_and_not_the_headers),
 		WITH_FIXTURE(no_signature_is_no_signature),
+		WITH_FIXTURE(a_signature_has_one_length),
 		WITH_FIXTURE(a_public_key_is_no_hmac_secret),
 		WITH_FIXTURE(a_key_of_one_issuer_does_not_sign_for_another),
 		WITH_FIXTURE(a_key_in_the_header_is_not_looked_at),
