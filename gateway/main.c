@@ -145,14 +145,12 @@ static struct status write_ready_file(const struct program *p, const char *http)
 
 static struct status start(struct program *p)
 {
-	char http[ADDRESS_TEXT_BYTES];
 	process_metrics_register(p->metrics, "token-gateway", gateway_option_table.version);
 	TRY(pb_schema_new(&p->schema));
 	make_loops(p);
 	TRY(make_trust(p));
 	TRY(open_upstream(p));
 	TRY(open_gateway(p));
-	address_format(gateway_address(p->gateway), http);
 	if (p->values->dev_login)
 		log_warning("unsafe.dev_login",
 			LOG_TEXT("meaning", "x-osmo-user of anybody is passed on"));
@@ -161,11 +159,18 @@ static struct status start(struct program *p)
 			LOG_TEXT("meaning", "tokens may cross the network in the clear"));
 	loop_start(p->control, "control");
 	run_loops(p);
-	TRY(write_ready_file(p, http));
+	return status_ok();
+}
+
+/* Whoever waits for the ready file may send a signal at once: they are waited for by now. */
+static struct status announce(const struct program *p)
+{
+	char http[ADDRESS_TEXT_BYTES];
+	address_format(gateway_address(p->gateway), http);
 	log_info("gateway.ready", LOG_TEXT("version", gateway_option_table.version),
 		LOG_TEXT("http", http), LOG_TEXT("service", p->values->service),
 		LOG_I64("threads", (int64_t)p->n_loops));
-	return status_ok();
+	return write_ready_file(p, http);
 }
 
 static void stop_loop(struct loop *l)
@@ -234,6 +239,8 @@ static int serve(struct program *p, struct stop_signals *signals)
 {
 	struct status status = start(p);
 	stop_signals_started(signals);
+	if (status.code == STATUS_OK)
+		status = announce(p);
 	if (status.code != STATUS_OK) {
 		fprintf(stderr, "token-gateway: %s\n", status.message);
 		return status.code == STATUS_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILURE;

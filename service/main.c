@@ -31,11 +31,15 @@ static void say_what_next(const struct service_options *v)
 static int serve(struct options *o, struct stop_signals *signals)
 {
 	const struct service_options *v = options_values(o);
-	struct service *s;
+	struct service *s = NULL;
 	struct status status = service_start(o, &s);
 	stop_signals_started(signals);
+	if (status.code == STATUS_OK)
+		status = service_announce(s);
 	if (status.code != STATUS_OK) {
 		fprintf(stderr, "token-service: %s\n", status.message);
+		if (s)
+			service_stop(s);
 		return status.code == STATUS_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILURE;
 	}
 	process_notify_ready();

@@ -609,7 +609,7 @@ static struct status start(struct service *s)
 	run_loops(s);
 	set_health(s, true);
 	rpc_server_start(s->rpc);
-	return write_ready_file(s);
+	return status_ok();
 }
 
 static struct service *service_new(struct options *o)
@@ -630,6 +630,12 @@ struct status service_start(struct options *o, struct service **ret)
 		service_stop(s);
 		return status;
 	}
+	*ret = s;
+	return status_ok();
+}
+
+struct status service_announce(struct service *s)
+{
 	char grpc[ADDRESS_TEXT_BYTES], http[ADDRESS_TEXT_BYTES] = "off";
 	address_format(rpc_server_address(s->rpc, 0), grpc);
 	if (s->gateway)
@@ -637,8 +643,7 @@ struct status service_start(struct options *o, struct service **ret)
 	log_info("service.ready", LOG_TEXT("version", service_option_table.version),
 		LOG_TEXT("grpc", grpc), LOG_TEXT("http", http),
 		LOG_TEXT("data_dir", s->values->data_dir), LOG_I64("threads", (int64_t)s->n_loops));
-	*ret = s;
-	return status_ok();
+	return write_ready_file(s);
 }
 
 void service_set_draining(struct service *s)

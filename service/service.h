@@ -16,6 +16,10 @@ struct service;
  * Errors are one line for the operator. */
 struct status service_start(struct options *o, struct service **ret);
 
+/* Says so: the log, and the ready file. Whoever waits for that may send a signal at once, so
+ * signals must be waited for by now. */
+struct status service_announce(struct service *s);
+
 /* Reads options and TLS files again (SIGHUP) and logs what changed and what could not. */
 void service_reload(struct service *s);
 
