@@ -32,6 +32,7 @@
 enum {
 	MAX_REPLY_BYTES = 1024,
 	DRAIN_MS = 10000,
+	OUT_BYTES = 32768,
 	LATENCY_SLOTS = 1 << 20, /* microseconds; what takes longer is counted in the last */
 };
 
@@ -68,8 +69,10 @@ struct connection {
 	nghttp2_session *session;
 	int fd;
 	bool wants_write;
-	const uint8_t *out; /* what nghttp2 gave us and the socket did not take yet */
-	size_t out_n;
+	/* What nghttp2 gave us and the socket did not take yet. Frames are gathered: a client that
+	 * is as busy as this one writes many with one call, and so spares the server wake-ups. */
+	size_t out_at, out_n;
+	uint8_t out[OUT_BYTES];
 };
 
 static _Noreturn __attribute__((format(printf, 1, 2))) void die(const char *format, ...)
@@ -258,7 +261,8 @@ static void connection_open(
 		{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
 		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 20},
 	};
-	*c = (struct connection){.load = l, .fd = dial(l->address)};
+	c->load = l;
+	c->fd = dial(l->address);
 	if (nghttp2_session_client_new(&c->session, callbacks, c) ||
 		nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, settings, 2) ||
 		nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, 16 << 20))
@@ -268,28 +272,42 @@ static void connection_open(
 		die("epoll: %s", strerrordesc_np(errno));
 }
 
+/* Gather frames while there is room for another; nghttp2's are 16 KiB at most. */
+static void connection_fill(struct connection *c)
+{
+	if (c->out_at == c->out_n)
+		c->out_at = c->out_n = 0;
+	while (c->out_n <= OUT_BYTES / 2 - 9) {
+		const uint8_t *frame;
+		ssize_t n = nghttp2_session_mem_send(c->session, &frame);
+		if (n < 0)
+			die("cannot send: %s", nghttp2_strerror((int)n));
+		if (n == 0)
+			return;
+		if ((size_t)n > OUT_BYTES - c->out_n)
+			die("a frame of %zd bytes was not expected", n);
+		memcpy(c->out + c->out_n, frame, (size_t)n);
+		c->out_n += (size_t)n;
+	}
+}
+
 /* Hand the socket what it takes, and ask to hear of it when it took less. */
 static void connection_write(struct connection *c, int epoll)
 {
 	bool blocked = false;
-	while (!blocked) {
-		if (c->out_n == 0) {
-			ssize_t n = nghttp2_session_mem_send(c->session, &c->out);
-			if (n < 0)
-				die("cannot send: %s", nghttp2_strerror((int)n));
-			if (n == 0)
-				break;
-			c->out_n = (size_t)n;
-		}
-		ssize_t n = send(c->fd, c->out, c->out_n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	for (;;) {
+		connection_fill(c);
+		if (c->out_at == c->out_n)
+			break;
+		ssize_t n = send(c->fd, c->out + c->out_at, c->out_n - c->out_at,
+			MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (n < 0 && errno == EAGAIN) {
 			blocked = true;
-		} else if (n < 0) {
-			die("the server went away: %s", strerrordesc_np(errno));
-		} else {
-			c->out += n;
-			c->out_n -= (size_t)n;
+			break;
 		}
+		if (n < 0)
+			die("the server went away: %s", strerrordesc_np(errno));
+		c->out_at += (size_t)n;
 	}
 	if (blocked == c->wants_write)
 		return;
