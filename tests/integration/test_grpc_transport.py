@@ -263,7 +263,7 @@ def test_answers_carry_their_headers_and_errors_their_details(channel, tokens):
     details = pb.details(error)
     assert (details.code, details.message) == (3, "caf\u00e9: not so")
     kinds = [any_message.type_url.rpartition("/")[2] for any_message in details.details]
-    assert kinds == ["google.rpc.BadRequest", "google.rpc.RequestInfo"]
+    assert kinds == ["google.rpc.BadRequest"]  # RequestInfo is for errors that are our fault
 
 
 def test_every_code_arrives(tokens):
