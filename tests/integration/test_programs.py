@@ -23,7 +23,7 @@ def name(request):
 def test_help_is_on_stdout_and_names_the_program(name):
     done = run(name, "--help")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"Usage: {name}"), done.stdout
+    assert done.stdout.lower().startswith(f"usage: {name}"), done.stdout
     assert done.stderr == ""
 
 
