@@ -14,6 +14,8 @@ static void *exit_on_signal(void *arg)
 	do
 		sigwait(&s->set, &number); /* a cancellation point */
 	while (number == SIGHUP);
+	/* the signal is taken now: a cancellation must not make it as if it had never come */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	log_warning("process.exit_now", LOG_I64("signal", number));
 	_exit(EXIT_FAILURE);
 }

@@ -24,7 +24,8 @@ enum stop_signal {
 /* First in main(), before any thread: blocks the signals. From here on one that stops ends the
  * process at once, for the start may take long. */
 void stop_signals_init(struct stop_signals *s);
-/* The start is over, well or not: signals wait for stop_signals_wait. */
+/* The start is over, well or not: signals wait for stop_signals_wait. Before the program says that
+ * it is ready, for who waits for that may stop it at once. */
 void stop_signals_started(struct stop_signals *s);
 /* Waits for the next one. */
 enum stop_signal stop_signals_wait(struct stop_signals *s);
