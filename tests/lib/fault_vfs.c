@@ -39,7 +39,7 @@ static struct {
 	atomic_int kind;
 	_Atomic int64_t first, n, calls, injected, syncs;
 	atomic_int sync_us;
-	atomic_bool off, remembers;
+	atomic_bool off, remembers, real_syncs;
 	pthread_mutex_t lock; /* of the images */
 	struct image *images;
 } disk = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -244,10 +244,12 @@ static int f_sync(sqlite3_file *f, int flags)
 	if (us)
 		usleep((useconds_t)us);
 	atomic_fetch_add(&disk.syncs, 1);
-	(void)flags;
-	/* Not passed on: which power is lost is decided here, and the real disk takes its time. */
-	settle(((struct fault_file *)f)->image);
-	return SQLITE_OK;
+	int code = SQLITE_OK;
+	if (atomic_load(&disk.real_syncs))
+		code = real_of(f)->pMethods->xSync(real_of(f), flags);
+	if (code == SQLITE_OK)
+		settle(((struct fault_file *)f)->image);
+	return code;
 }
 
 static int f_file_size(sqlite3_file *f, sqlite3_int64 *ret)
@@ -410,6 +412,7 @@ void fault_vfs_reset(void)
 	atomic_store(&disk.sync_us, 0);
 	atomic_store(&disk.off, false);
 	atomic_store(&disk.remembers, false);
+	atomic_store(&disk.real_syncs, false);
 	forget_images();
 }
 
@@ -437,6 +440,11 @@ struct fault_counts fault_vfs_counts(void)
 void fault_vfs_slow_syncs(int us)
 {
 	atomic_store(&disk.sync_us, us);
+}
+
+void fault_vfs_real_syncs(bool on)
+{
+	atomic_store(&disk.real_syncs, on);
 }
 
 void fault_vfs_remember(void)

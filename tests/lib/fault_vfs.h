@@ -34,6 +34,9 @@ struct fault_counts fault_vfs_counts(void);
 
 /* Every sync takes this long. */
 void fault_vfs_slow_syncs(int us);
+/* Syncs reach the real disk, which they do not by default: what is lost is decided here, and real
+ * disks take their time. For benches. */
+void fault_vfs_real_syncs(bool on);
 
 /* From now on, what is written and not synced is remembered. Before files are opened. */
 void fault_vfs_remember(void);

@@ -278,12 +278,16 @@ bool connection_file_is_gone(struct connection *c)
 	       gone;
 }
 
-struct status connection_checkpoint(struct connection *c)
+struct status connection_checkpoint(struct connection *c, int *ret_pages)
 {
-	c->wal_pages = 0;
-	int code = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-	return code == SQLITE_OK || code == SQLITE_BUSY ? status_ok()
-							: connection_failed(c, "checkpoint", code);
+	int log_pages = 0, copied_pages = 0;
+	int code = sqlite3_wal_checkpoint_v2(
+		c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log_pages, &copied_pages);
+	if (code != SQLITE_OK && code != SQLITE_BUSY)
+		return connection_failed(c, "checkpoint", code);
+	if (ret_pages)
+		*ret_pages = copied_pages;
+	return status_ok();
 }
 
 int connection_changes(const struct connection *c)

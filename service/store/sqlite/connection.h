@@ -82,8 +82,9 @@ struct status connection_run(struct connection *c, const char *sql);
 struct status connection_failed(struct connection *c, const char *what, int code);
 /* False between BEGIN and its end; true also after an error that rolled back everything. */
 bool connection_is_idle(const struct connection *c);
-/* Copies what the log holds into the file, as far as no reader needs it where it is. */
-struct status connection_checkpoint(struct connection *c);
+/* Copies what the log holds into the file, as far as no reader needs it where it is; *@ret_pages of
+ * the log (may be NULL) are in the file afterwards. */
+struct status connection_checkpoint(struct connection *c, int *ret_pages);
 /* The file was moved or removed under us: what we write would be lost. */
 bool connection_file_is_gone(struct connection *c);
 

@@ -3,8 +3,10 @@
 
 #include "common/base/log.h"
 #include "common/base/xalloc.h"
+#include "service/store/sqlite/checkpointer.h"
 #include "service/store/sqlite/connection.h"
 #include "service/store/sqlite/data_dir.h"
+#include "service/store/sqlite/link.h"
 #include "service/store/sqlite/migrate.h"
 #include "service/store/sqlite/op_queue.h"
 #include "service/store/sqlite/operations.h"
@@ -23,18 +25,8 @@ enum {
 	READERS_MAX = 16,
 	WRITER_CACHE_KIB = 2048,
 	READER_CACHE_KIB = 1024,
-	CHECKPOINT_PAGES = 1000,
+	CHECKPOINTER_CACHE_KIB = 64,
 	PURGE_BATCH = 200,
-	BACKOFF_LEAST_MS = 20,
-	BACKOFF_MOST_MS = 2000,
-};
-
-/* A connection that is opened again, after a while, when it broke. */
-struct link {
-	struct connection connection;
-	struct connection_options options;
-	struct mono_time retry_at;
-	int backoff_ms;
 };
 
 struct sqlite_store {
@@ -42,7 +34,8 @@ struct sqlite_store {
 	struct sqlite_store_options options;
 	struct data_dir dir;
 	struct op_queue writes, reads;
-	pthread_t writer, readers[READERS_MAX];
+	struct checkpointer checkpointer;
+	pthread_t writer, checkpoints, readers[READERS_MAX];
 	int n_readers;
 
 	struct {
@@ -69,71 +62,37 @@ static struct sqlite_store *of_store(const struct store *s)
 	return (struct sqlite_store *)(uintptr_t)s; /* its first member */
 }
 
-/* --- Connections that come back --- */
+/* --- Connections --- */
 
-static void link_init(struct sqlite_store *s, struct link *l, bool read_only)
+/* The probe reads through all that a lookup needs: header, log, schema. */
+static struct status prepare_to_read(void *arg, struct connection *c)
 {
-	*l = (struct link){
-		.options = {.path = s->dir.database,
-			.vfs = s->options.vfs,
-			.read_only = read_only,
-			.cache_kib = read_only ? READER_CACHE_KIB : WRITER_CACHE_KIB,
-			.busy_timeout_ms = s->options.busy_timeout_ms},
-	};
+	(void)arg;
+	struct store_counts counts;
+	return operation_read_counters(c, &counts);
 }
 
-static struct status open_for_writing(struct sqlite_store *s, struct link *l)
+static struct status prepare_to_write(void *arg, struct connection *c)
 {
+	struct sqlite_store *s = arg;
 	struct store_counts counts;
-	TRY(connection_open(&l->options, &l->connection));
-	TRY(migrate(&l->connection, s->dir.database, clock_now(s->options.clock)));
-	TRY(operation_read_counters(&l->connection, &counts));
+	TRY(migrate(c, s->dir.database, clock_now(s->options.clock)));
+	TRY(operation_read_counters(c, &counts));
 	atomic_store(&s->user_tokens, counts.user_tokens);
 	atomic_store(&s->service_tokens, counts.service_tokens);
 	return status_ok();
 }
 
-static struct status open_for_reading(struct sqlite_store *s, struct link *l)
+static void init_link(struct sqlite_store *s, struct link *l, bool read_only, int cache_kib)
 {
-	/* The probe reads through all that a lookup needs: header, log, schema. */
-	struct store_counts counts;
-	(void)s;
-	TRY(connection_open(&l->options, &l->connection));
-	return operation_read_counters(&l->connection, &counts);
-}
-
-static struct status link_open(struct sqlite_store *s, struct link *l)
-{
-	struct status status =
-		l->options.read_only ? open_for_reading(s, l) : open_for_writing(s, l);
-	if (status_is_ok(&status)) {
-		l->backoff_ms = 0;
-		return status;
-	}
-	connection_close(&l->connection);
-	l->backoff_ms = l->backoff_ms ? l->backoff_ms * 2 : BACKOFF_LEAST_MS;
-	if (l->backoff_ms > BACKOFF_MOST_MS)
-		l->backoff_ms = BACKOFF_MOST_MS;
-	l->retry_at = mono_time_add_ms(clock_mono(s->options.clock), l->backoff_ms);
-	return status;
-}
-
-/* OK when the connection can be used; tries to get it back if it is time for that. */
-static struct status link_use(struct sqlite_store *s, struct link *l)
-{
-	if (l->connection.db && !l->connection.broken)
-		return status_ok();
-	connection_close(&l->connection);
-	if (l->backoff_ms && clock_mono(s->options.clock).us < l->retry_at.us)
-		return status_error(STATUS_UNAVAILABLE, "the token store cannot be read now");
-	struct status status = link_open(s, l);
-	/* Whatever it is (somebody put a newer schema there), callers cannot do anything about it.
-	 */
-	if (!status_is_ok(&status))
-		return status_error(STATUS_UNAVAILABLE, "the token store cannot be read now");
-	if (!l->options.read_only)
-		store_tell_all(&s->store);
-	return status;
+	const struct connection_options options = {
+		.path = s->dir.database,
+		.vfs = s->options.vfs,
+		.read_only = read_only,
+		.cache_kib = cache_kib,
+		.busy_timeout_ms = s->options.busy_timeout_ms,
+	};
+	link_init(l, &options, s->options.clock, read_only ? prepare_to_read : prepare_to_write, s);
 }
 
 /* --- The writer --- */
@@ -222,7 +181,10 @@ static struct status run_group(struct sqlite_store *s, struct list *group, bool 
 	struct connection *c = &s->writing.link.connection;
 	struct operation_effect effect = {0};
 	*ret_began = false;
-	TRY(link_use(s, &s->writing.link));
+	bool anew;
+	TRY(link_use(&s->writing.link, &anew));
+	if (anew)
+		store_tell_all(&s->store); /* who knows what happened to the file */
 	if (connection_file_is_gone(c)) {
 		log_error("store.file_is_gone", LOG_TEXT("path", s->dir.database));
 		return status_error(STATUS_UNAVAILABLE, "the token store cannot be written now");
@@ -304,8 +266,7 @@ static void upkeep(struct sqlite_store *s)
 	if (!c->db || c->broken)
 		return;
 	purge(s);
-	if (c->wal_pages >= CHECKPOINT_PAGES)
-		(void)connection_checkpoint(c); /* logged; the log just grows until the next one */
+	checkpointer_look(&s->checkpointer, c);
 }
 
 static int until_purge_ms(const struct sqlite_store *s)
@@ -332,7 +293,7 @@ static void *writer_main(void *arg)
 		store_op_finish_all(&group);
 		upkeep(s);
 	}
-	connection_close(&s->writing.link.connection);
+	link_close(&s->writing.link);
 	thread_ends(s);
 	return NULL;
 }
@@ -345,7 +306,7 @@ static struct status read_one(struct sqlite_store *s, struct link *l, struct sto
 		return status_error(STATUS_DEADLINE_EXCEEDED,
 			"the deadline passed while waiting for the store");
 	struct operation_effect effect = {0};
-	TRY(link_use(s, l));
+	TRY(link_use(l, NULL));
 	return operation_run(&l->connection, op, clock_now(s->options.clock), &effect);
 }
 
@@ -354,7 +315,7 @@ static void *reader_main(void *arg)
 	struct sqlite_store *s = arg;
 	struct link link;
 	struct list ops;
-	link_init(s, &link, true);
+	init_link(s, &link, true, READER_CACHE_KIB);
 	list_init(&ops);
 	while (op_queue_take(&s->reads, 1, -1, &ops)) {
 		struct list *node = list_pop(&ops);
@@ -368,7 +329,15 @@ static void *reader_main(void *arg)
 		if (!try_write)
 			store_op_finish(op, status);
 	}
-	connection_close(&link.connection);
+	link_close(&link);
+	thread_ends(s);
+	return NULL;
+}
+
+static void *checkpointer_main(void *arg)
+{
+	struct sqlite_store *s = arg;
+	checkpointer_run(&s->checkpointer);
 	thread_ends(s);
 	return NULL;
 }
@@ -415,6 +384,7 @@ static void release(struct sqlite_store *s)
 {
 	op_queue_done(&s->writes);
 	op_queue_done(&s->reads);
+	checkpointer_done(&s->checkpointer);
 	data_dir_close(&s->dir);
 	store_done(&s->store);
 	free(s);
@@ -426,6 +396,7 @@ static void on_threads_ended(struct loop_task *task)
 	void (*stopped)(void *arg) = s->stop.stopped;
 	void *arg = s->stop.arg;
 	pthread_join(s->writer, NULL);
+	pthread_join(s->checkpoints, NULL);
 	for (int i = 0; i < s->n_readers; i++)
 		pthread_join(s->readers[i], NULL);
 	release(s);
@@ -441,6 +412,7 @@ static void stop(struct store *store, struct loop *home, void (*stopped)(void *a
 	s->stop.task.run = on_threads_ended;
 	op_queue_close(&s->writes);
 	op_queue_close(&s->reads);
+	checkpointer_close(&s->checkpointer);
 }
 
 static const struct store_ops sqlite_ops = {
@@ -474,8 +446,9 @@ static void start_thread(pthread_t *ret, void *(*run)(void *), void *arg, const 
 
 static void start_threads(struct sqlite_store *s)
 {
-	atomic_store(&s->threads_left, 1 + s->n_readers);
+	atomic_store(&s->threads_left, 2 + s->n_readers);
 	start_thread(&s->writer, writer_main, s, "store-writer");
+	start_thread(&s->checkpoints, checkpointer_main, s, "store-log");
 	for (int i = 0; i < s->n_readers; i++)
 		start_thread(&s->readers[i], reader_main, s, "store-reader");
 }
@@ -506,9 +479,11 @@ struct status sqlite_store_open(const struct sqlite_store_options *options, stru
 	set_options(s, options);
 	op_queue_init(&s->writes, s->options.max_waiting);
 	op_queue_init(&s->reads, s->options.max_waiting);
-	link_init(s, &s->writing.link, false);
+	checkpointer_init(&s->checkpointer);
+	init_link(s, &s->writing.link, false, WRITER_CACHE_KIB);
+	init_link(s, &s->checkpointer.link, true, CHECKPOINTER_CACHE_KIB);
 
-	struct status status = link_open(s, &s->writing.link);
+	struct status status = link_open(&s->writing.link);
 	if (!status_is_ok(&status) && status.code != STATUS_UNAVAILABLE) {
 		release(s);
 		return status;

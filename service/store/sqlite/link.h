@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A connection that comes back: when it broke it is closed, and opened again after a while that
+ * grows from 20 ms to 2 s. Threads: one at a time. */
+#pragma once
+
+#include "common/base/clock.h"
+#include "common/base/status.h"
+#include "service/store/sqlite/connection.h"
+
+struct link {
+	struct connection connection;
+	struct connection_options options;
+	const struct clock *clock;
+	/* What a fresh connection is for: migrates it, or probes it. */
+	struct status (*prepare)(void *arg, struct connection *c);
+	void *arg;
+	struct mono_time retry_at;
+	int backoff_ms; /* 0: the last time it worked */
+};
+
+/* Closed at first. */
+void link_init(struct link *l, const struct connection_options *options, const struct clock *clock,
+	struct status (*prepare)(void *arg, struct connection *c), void *arg);
+/* Now, with all that can be said of why not. */
+struct status link_open(struct link *l);
+/* Open, or opened again if it is time for that; else UNAVAILABLE. *@ret_anew (may be NULL): it was
+ * opened just now. */
+struct status link_use(struct link *l, bool *ret_anew);
+void link_close(struct link *l);
