@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gRPC server of common/rpc, with a handler that shows what arrived (tests/lib/echo_server.c)."""
 
+import contextlib
 import gzip
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -194,8 +196,9 @@ def test_garbage_frames_end_the_connection_and_nothing_else(shared, tokens):
     ]
     for data in garbage:
         with h2raw.Connection(shared.address, hello=False) as c:
-            c.send(data)
-            c.socket.shutdown(1)
+            with contextlib.suppress(OSError):  # the server may be quicker
+                c.send(data)
+                c.socket.shutdown(socket.SHUT_WR)
             for _ in c.frames():
                 pass
         assert tokens.Set({"description": "alive"}).secret == "alive"
