@@ -15,13 +15,12 @@ enum {
 
 static void *exit_on_signal(void *arg)
 {
-	const struct stop_signals *s = arg;
+	struct stop_signals *s = arg;
 	sigset_t set = s->set;
 	sigaddset(&set, END_WATCH);
 	int number;
-	do
-		sigwait(&set, &number);
-	while (number == SIGHUP);
+	while (sigwait(&set, &number) == 0 && number == SIGHUP)
+		s->reload = true;
 	if (number == END_WATCH)
 		return NULL;
 	log_warning("process.exit_now", LOG_I64("signal", number));
@@ -42,6 +41,7 @@ void stop_signals_init(struct stop_signals *s)
 	sigset_t blocked = s->set;
 	sigaddset(&blocked, END_WATCH);
 	pthread_sigmask(SIG_BLOCK, &blocked, NULL);
+	s->reload = false;
 	start_watcher(s);
 }
 
@@ -57,6 +57,10 @@ void stop_signals_started(struct stop_signals *s)
 enum stop_signal stop_signals_wait(struct stop_signals *s)
 {
 	int number;
+	if (s->reload) {
+		s->reload = false;
+		return STOP_SIGNAL_RELOAD;
+	}
 	sigwait(&s->set, &number);
 	return number == SIGHUP ? STOP_SIGNAL_RELOAD : STOP_SIGNAL_STOP;
 }

@@ -14,6 +14,7 @@ struct stop_signals {
 	sigset_t set;
 	pthread_t watcher;
 	bool watches;
+	bool reload; /* asked for during the start; the watcher's while there is one */
 };
 
 enum stop_signal {
@@ -27,7 +28,7 @@ void stop_signals_init(struct stop_signals *s);
 /* The start is over, well or not: signals wait for stop_signals_wait. Before the program says that
  * it is ready, for who waits for that may stop it at once. */
 void stop_signals_started(struct stop_signals *s);
-/* Waits for the next one. */
+/* Waits for the next one; a reload that was asked for during the start is kept until here. */
 enum stop_signal stop_signals_wait(struct stop_signals *s);
 /* The drain begins: waits @delay_ms; from now on a second signal to stop ends the process at once.
  */
