@@ -211,13 +211,17 @@ struct delete_work {
 	void *arg;
 };
 
+static struct status no_such_token(enum token_kind kind, struct str name)
+{
+	return status_error(STATUS_NOT_FOUND, "%s access token %.*s does not exist.",
+		kind == TOKEN_SERVICE ? "Service" : "User", STR_ARG(name));
+}
+
 static void on_deleted(void *arg, const struct status *status, struct token *token)
 {
 	struct delete_work *work = arg;
 	if (status->code == STATUS_NOT_FOUND) {
-		struct status missing = status_error(STATUS_NOT_FOUND,
-			"%s access token %.*s does not exist.",
-			work->kind == TOKEN_SERVICE ? "Service" : "User", STR_ARG(work->name));
+		struct status missing = no_such_token(work->kind, work->name);
 		work->done(work->arg, &missing);
 		return;
 	}
@@ -230,6 +234,9 @@ struct status token_app_delete(const struct token_app *app, const struct princip
 	token_done_fn *done)
 {
 	TRY(check_owner(by, kind));
+	/* A service principal owns no personal tokens; a user of its name might. */
+	if (kind == TOKEN_USER && by->kind == PRINCIPAL_SERVICE)
+		return no_such_token(kind, name);
 	struct delete_work *work = arena_calloc(arena, 1, sizeof *work);
 	*work = (struct delete_work){app, kind, arena_str(arena, name), done, waiter.arg};
 	waiter.arg = work;

@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from env import fake_osmo, login_yaml, pb, program  # noqa: E402
+from env import fake_osmo, front, login_yaml, pb, program  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +54,20 @@ def start_gateway(tmp_path):
 
     yield start
     for each in reversed(started):
+        each.stop()
+
+
+@pytest.fixture
+def start_front(tmp_path):
+    """start_front(way, *options): a service with the way in to HTTP that env/front.py names."""
+    started = []
+
+    def start(way, *options):
+        started.append(front.Front(tmp_path, way, *options))
+        return started[-1]
+
+    yield start
+    for each in started:
         each.stop()
 
 
