@@ -119,7 +119,18 @@ def test_command_line_beats_environment_beats_file(tmp_path):
                            env={"TOKEN_SERVICE_CONFIG": config}) == 3
 
 
-def test_variables_of_kubernetes_are_no_options(tmp_path):
+@pytest.mark.parametrize("name", ["token-service", "token-gateway"])
+def test_no_variable_is_one_that_kubernetes_sets(name):
+    """For a Service named as the program is, every pod of the namespace gets NAME_PORT and so on."""
+    result = subprocess.run([program.binary(name), "--help-json"], capture_output=True, check=True)
+    table = json.loads(result.stdout)
+    prefix = name.upper().replace("-", "_")
+    names = [option["env"] for option in table["options"] if "env" in option]
+    assert names and len(set(names)) == len(names)
+    assert not [n for n in names if re.fullmatch(rf"{prefix}_(PORT(_.*)?|SERVICE_(HOST|PORT.*))", n)]
+
+
+def test_variables_of_kubernetes_are_no_options():
     env = {"TOKEN_SERVICE_PORT": "tcp://10.0.0.1:50051", "TOKEN_SERVICE_SERVICE_HOST": "10.0.0.1",
            "TOKEN_SERVICE_SERVICE_PORT": "50051", "TOKEN_SERVICE_PORT_50051_TCP_ADDR": "10.0.0.1"}
     assert run("--check-config", env=env).returncode == 0
