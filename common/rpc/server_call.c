@@ -120,7 +120,9 @@ static void release(struct call *call)
 
 static void add_reply_headers(struct rpc_metadata *m, const struct call *call)
 {
-	if (call->request_id[0])
+	/* a good answer needs no name: a header that differs each time costs the peer's HPACK table
+	 */
+	if (call->request_id[0] && call->status.code != STATUS_OK)
 		rpc_metadata_add(m, call_metadata_name(CALL_REQUEST_ID), str_of(call->request_id));
 	for (enum call_reply_header h = 0; h < CALL_REPLY_HEADER_COUNT; h++)
 		if (call->reply_headers[h].p)

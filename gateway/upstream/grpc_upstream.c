@@ -4,6 +4,7 @@
 #include "common/base/xalloc.h"
 #include "common/codec/schema.h"
 #include "common/rpc/call.h"
+#include "common/rpc/request_id.h"
 #include "common/rpc/rpc_client.h"
 
 #include "google/api/http.pb-c.h"
@@ -33,6 +34,7 @@ static bool reads_only(const struct schema_method *m)
 
 static void start(struct call_handler *self, struct call *call)
 {
+	request_id_assign(call);
 	rpc_client_call(container_of(self, struct grpc_upstream, handler)->client, call);
 }
 

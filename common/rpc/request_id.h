@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The name of a call in the logs: the peer's X-Request-Id if it is sane (1 to 71 printable ASCII
+ * characters, no spaces), else one of our own, unique and not secret. Threads: any. */
+#pragma once
+
+struct call;
+
+/* Sets call->request_id, unless it is set. */
+void request_id_assign(struct call *c);
