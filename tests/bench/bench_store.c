@@ -159,12 +159,13 @@ static double run_inserts(struct store_driver *d, int n_clients)
 	syncs = fault_vfs_counts().syncs - syncs;
 	commits = store_stats(d->store).commits - commits;
 	qsort(r.latencies_us, r.n_latencies, sizeof *r.latencies_us, compare);
+	const size_t middle = r.n_latencies / 2, last_percent = r.n_latencies * 99 / 100;
 	double rate = (double)r.n / took;
 	printf("%3d clients: %8.0f inserts/s, %5.1f a commit, %5.1f a sync, latency p50 %.2f ms "
 	       "p99 %.2f ms, %.1f us CPU each\n",
 		n_clients, rate, (double)r.n / (double)commits, (double)r.n / (double)syncs,
-		(double)r.latencies_us[r.n_latencies / 2] / 1000,
-		(double)r.latencies_us[r.n_latencies * 99 / 100] / 1000, used * 1e6 / (double)r.n);
+		(double)r.latencies_us[middle] / 1000, (double)r.latencies_us[last_percent] / 1000,
+		used * 1e6 / (double)r.n);
 	latch_free(r.latch);
 	free(r.latencies_us);
 	free(clients);
