@@ -461,6 +461,8 @@ static grpc_channel *core_new(
 		library_int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, to_int(max_bytes)),
 		library_int_arg(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0),
 		library_int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
+		/* small messages need no window that grows, nor the pings that measure it */
+		library_int_arg(GRPC_ARG_HTTP2_BDP_PROBE, 0),
 		library_int_arg(GRPC_ARG_KEEPALIVE_TIME_MS, to_int((uint64_t)keepalive_ms)),
 		library_int_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS),
 		library_int_arg(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
@@ -469,7 +471,7 @@ static grpc_channel *core_new(
 		library_int_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, FIRST_BACKOFF_MS),
 		library_int_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, MAX_BACKOFF_MS),
 	};
-	size_t n = 13;
+	size_t n = 14;
 	if (config)
 		args[n++] = library_string_arg(GRPC_ARG_SERVICE_CONFIG, config);
 	if (o->address->kind == ADDRESS_NAME)

@@ -106,6 +106,8 @@ static grpc_server *core_new(const struct rpc_server_options *o, struct connecti
 		/* rpc_message.h does it, with a bound; answers are too small to gain */
 		library_int_arg(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0),
 		library_int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
+		/* small messages need no window that grows, nor the pings that measure it */
+		library_int_arg(GRPC_ARG_HTTP2_BDP_PROBE, 0),
 		/* of later versions: not refused now and then from 3/4 of the limit on, but at it;
 		 * the cap of connection_cap.h */
 		library_int_arg("grpc.absolute_max_metadata_size", to_int(o->max_metadata_bytes)),
