@@ -468,7 +468,34 @@ static struct status open_rpc(struct service *s)
 		.max_calls = (unsigned)v->max_calls,
 		.max_deadline_ms = v->max_call_ms,
 	};
-	return rpc_server_new(&options, &s->rpc);
+	TRY(rpc_server_new(&options, &s->rpc));
+	register_rpc_metrics(s);
+	return status_ok();
+}
+
+static double read_rpc_calls(void *arg)
+{
+	return rpc_server_stats(arg).calls;
+}
+
+static double read_rpc_connections(void *arg)
+{
+	return rpc_server_stats(arg).connections;
+}
+
+static double read_rpc_refused(void *arg)
+{
+	return (double)rpc_server_stats(arg).refused_calls;
+}
+
+static void register_rpc_metrics(struct service *s)
+{
+	metrics_gauge_callback(s->metrics, "token_service_grpc_calls_in_flight",
+		"gRPC calls that are not answered yet.", NULL, read_rpc_calls, s->rpc);
+	metrics_gauge_callback(s->metrics, "token_service_grpc_connections",
+		"gRPC connections, at most.", NULL, read_rpc_connections, s->rpc);
+	metrics_counter_callback(s->metrics, "token_service_grpc_refused_calls_total",
+		"gRPC calls refused because there were too many.", NULL, read_rpc_refused, s->rpc);
 }
 
 static struct status open_gateway(struct service *s)
@@ -785,9 +812,22 @@ static void reload_tls(struct service *s)
 		log_info("reload.done");
 }
 
+static void reload_jwt_keys(struct service *s)
+{
+	_cleanup_jwt_keys_ struct jwt_keys keys = {.n = 0};
+	if (!s->values->jwt_key_file)
+		return;
+	struct status status = read_keys(s->values->jwt_key_file, &keys);
+	if (status.code == STATUS_OK)
+		status = keyring_set_fixed(s->keyring, &keys);
+	if (status.code != STATUS_OK)
+		log_error("reload.jwt_keys", LOG_STATUS(&status));
+}
+
 void service_reload(struct service *s)
 {
 	reload_options(s);
+	reload_jwt_keys(s);
 	reload_tls(s);
 }
 

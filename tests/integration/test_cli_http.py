@@ -241,8 +241,8 @@ def test_a_proxy_of_the_environment_is_used_unless_it_is_told_not_to(osmo, fake)
 
 # ---- the cost ----
 
-@pytest.mark.skipif(program.SANITIZED, reason="a sanitizer costs more than the program")
 def test_list_takes_at_most_15_ms_of_cpu(logged_in, fake):
+    limit_ms = 600 if program.SANITIZED else 15  # a sanitizer costs more than the program
     fake.on("GET", USER, 200, [fake_osmo.TOKEN] * 20)
 
     def cpu_ms():
@@ -251,4 +251,4 @@ def test_list_takes_at_most_15_ms_of_cpu(logged_in, fake):
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1000
 
-    assert sorted(cpu_ms() for _ in range(21))[10] <= 15
+    assert sorted(cpu_ms() for _ in range(21))[10] <= limit_ms
