@@ -443,6 +443,31 @@ static void on_health_timer(evutil_socket_t fd, short what, void *arg)
 
 /* --- the network --- */
 
+static double read_rpc_calls(void *arg)
+{
+	return rpc_server_stats(arg).calls;
+}
+
+static double read_rpc_connections(void *arg)
+{
+	return rpc_server_stats(arg).connections;
+}
+
+static double read_rpc_refused(void *arg)
+{
+	return (double)rpc_server_stats(arg).refused_calls;
+}
+
+static void register_rpc_metrics(struct service *s)
+{
+	metrics_gauge_callback(s->metrics, "token_service_grpc_calls_in_flight",
+		"gRPC calls that are not answered yet.", NULL, read_rpc_calls, s->rpc);
+	metrics_gauge_callback(s->metrics, "token_service_grpc_connections",
+		"gRPC connections, at most.", NULL, read_rpc_connections, s->rpc);
+	metrics_counter_callback(s->metrics, "token_service_grpc_refused_calls_total",
+		"gRPC calls refused because there were too many.", NULL, read_rpc_refused, s->rpc);
+}
+
 static struct status open_rpc(struct service *s)
 {
 	const struct service_options *v = s->values;
@@ -471,31 +496,6 @@ static struct status open_rpc(struct service *s)
 	TRY(rpc_server_new(&options, &s->rpc));
 	register_rpc_metrics(s);
 	return status_ok();
-}
-
-static double read_rpc_calls(void *arg)
-{
-	return rpc_server_stats(arg).calls;
-}
-
-static double read_rpc_connections(void *arg)
-{
-	return rpc_server_stats(arg).connections;
-}
-
-static double read_rpc_refused(void *arg)
-{
-	return (double)rpc_server_stats(arg).refused_calls;
-}
-
-static void register_rpc_metrics(struct service *s)
-{
-	metrics_gauge_callback(s->metrics, "token_service_grpc_calls_in_flight",
-		"gRPC calls that are not answered yet.", NULL, read_rpc_calls, s->rpc);
-	metrics_gauge_callback(s->metrics, "token_service_grpc_connections",
-		"gRPC connections, at most.", NULL, read_rpc_connections, s->rpc);
-	metrics_counter_callback(s->metrics, "token_service_grpc_refused_calls_total",
-		"gRPC calls refused because there were too many.", NULL, read_rpc_refused, s->rpc);
 }
 
 static struct status open_gateway(struct service *s)
