@@ -259,7 +259,8 @@ enum cache_result cache_get(struct cache *c, const struct cache_key *key, struct
 		if (ret_ticket)
 			ret_ticket->epoch = s->epoch;
 	} else if (e->token) {
-		e->used = true;
+		if (!e->used) /* a write would take the line from the other threads */
+			e->used = true;
 		s->hits++;
 		*ret_token = token_ref(e->token);
 		result = CACHE_HIT;

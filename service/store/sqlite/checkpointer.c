@@ -3,10 +3,10 @@
 
 enum {
 	/* Of 4 KiB. */
-	STEP_PAGES = 1000,          /* a checkpoint each */
-	LONG_LOG_PAGES = 4000,      /* from here on it should begin anew, ... */
+	STEP_PAGES = 4000,          /* a checkpoint each */
+	LONG_LOG_PAGES = 8000,      /* from here on it should begin anew, ... */
 	SMALL_REST_PAGES = 500,     /* ... once no more than this is left to do, ... */
-	TOO_LONG_LOG_PAGES = 16000, /* ... and from here on whatever it takes */
+	TOO_LONG_LOG_PAGES = 32000, /* ... and from here on whatever it takes */
 };
 
 void checkpointer_init(struct checkpointer *p)
