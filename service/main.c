@@ -6,25 +6,54 @@
 #include "service/options.h"
 #include "service/service.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum {
 	EXIT_USAGE = 2
 };
 
-static void say_what_next(const struct service_options *v)
+/* The command line as it can be typed: by its path if it lies beside this program, off $PATH. */
+static const char *find_osmo(char path[PATH_MAX])
 {
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - sizeof "/osmo");
+	if (n <= 0)
+		return "osmo";
+	path[n] = '\0';
+	char *slash = strrchr(path, '/');
+	if (!slash)
+		return "osmo";
+	*slash = '\0';
+	size_t folder_n = strlen(path);
+	for (const char *each = getenv("PATH"); each; each = strchr(each, ':')) {
+		each += *each == ':';
+		if (strncmp(each, path, folder_n) == 0 &&
+			(each[folder_n] == ':' || !each[folder_n]))
+			return "osmo";
+	}
+	memcpy(slash, "/osmo", sizeof "/osmo");
+	return access(path, X_OK) == 0 ? path : "osmo";
+}
+
+static void say_what_next(const struct service_options *v, const struct service *s)
+{
+	char grpc[ADDRESS_TEXT_BYTES], http[ADDRESS_TEXT_BYTES], path[PATH_MAX];
 	if (!isatty(STDOUT_FILENO))
 		return;
-	printf("token-service is ready.\n\n"
-	       "  gRPC  %s\n"
-	       "  HTTP  http://%s (API at /openapi.json)\n\n"
-	       "Next, in another terminal:\n\n"
-	       "  osmo login http://%s --method token --token-file %s/admin.token\n"
-	       "  osmo token set my-token\n",
-		v->grpc_listen, v->http_listen, v->http_listen, v->data_dir);
+	service_addresses(s, grpc, http);
+	printf("token-service is ready.\n\n  gRPC  %s\n", grpc);
+	if (*http && strncmp(http, "unix:", 5) != 0) {
+		const char *scheme = v->tls_cert_file ? "https" : "http";
+		const char *osmo = find_osmo(path);
+		printf("  HTTP  %s://%s (API at /openapi.json)\n\n"
+		       "Next, in another terminal:\n\n"
+		       "  %s login %s://%s --method token --token-file %s/admin.token\n"
+		       "  %s token set my-token\n",
+			scheme, http, osmo, scheme, http, v->data_dir, osmo);
+	}
 	fflush(stdout);
 }
 
@@ -43,7 +72,7 @@ static int serve(struct options *o, struct stop_signals *signals)
 		return status.code == STATUS_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_FAILURE;
 	}
 	process_notify_ready();
-	say_what_next(v);
+	say_what_next(v, s);
 	while (stop_signals_wait(signals) == STOP_SIGNAL_RELOAD) {
 		process_notify_reloading();
 		service_reload(s);

@@ -534,19 +534,24 @@ static struct status open_gateway(struct service *s)
 	return gateway_new(&options, &s->gateway);
 }
 
-static struct status write_ready_file(struct service *s)
+void service_addresses(
+	const struct service *s, char grpc[ADDRESS_TEXT_BYTES], char http[ADDRESS_TEXT_BYTES])
+{
+	address_format(rpc_server_address(s->rpc, 0), grpc);
+	http[0] = '\0';
+	if (s->gateway)
+		address_format(gateway_address(s->gateway), http);
+}
+
+static struct status write_ready_file(struct service *s, const char *grpc, const char *http)
 {
 	if (!s->values->ready_file)
 		return status_ok();
-	char grpc[ADDRESS_TEXT_BYTES], http[ADDRESS_TEXT_BYTES];
 	_cleanup_buf_ struct buf text;
 	buf_init(&text, 4096);
-	address_format(rpc_server_address(s->rpc, 0), grpc);
 	buf_printf(&text, "{\"grpc\": \"%s\"", grpc);
-	if (s->gateway) {
-		address_format(gateway_address(s->gateway), http);
+	if (*http)
 		buf_printf(&text, ", \"http\": \"%s\"", http);
-	}
 	buf_append_str(&text, STR("}\n"));
 	return file_write_atomic(s->values->ready_file, buf_str(&text), 0644);
 }
@@ -663,14 +668,12 @@ struct status service_start(struct options *o, struct service **ret)
 
 struct status service_announce(struct service *s)
 {
-	char grpc[ADDRESS_TEXT_BYTES], http[ADDRESS_TEXT_BYTES] = "off";
-	address_format(rpc_server_address(s->rpc, 0), grpc);
-	if (s->gateway)
-		address_format(gateway_address(s->gateway), http);
+	char grpc[ADDRESS_TEXT_BYTES], http[ADDRESS_TEXT_BYTES];
+	service_addresses(s, grpc, http);
 	log_info("service.ready", LOG_TEXT("version", service_option_table.version),
-		LOG_TEXT("grpc", grpc), LOG_TEXT("http", http),
+		LOG_TEXT("grpc", grpc), LOG_TEXT("http", *http ? http : "off"),
 		LOG_TEXT("data_dir", s->values->data_dir), LOG_I64("threads", (int64_t)s->n_loops));
-	return write_ready_file(s);
+	return write_ready_file(s, grpc, http);
 }
 
 void service_set_draining(struct service *s)

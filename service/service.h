@@ -6,6 +6,7 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/status.h"
+#include "common/net/address.h" /* ADDRESS_TEXT_BYTES */
 
 struct options;
 struct service;
@@ -19,6 +20,10 @@ struct status service_start(struct options *o, struct service **ret);
 /* Says so: the log, and the ready file. Whoever waits for that may send a signal at once, so
  * signals must be waited for by now. */
 struct status service_announce(struct service *s);
+
+/* The addresses that were really bound; @http is empty when HTTP is off. */
+void service_addresses(
+	const struct service *s, char grpc[ADDRESS_TEXT_BYTES], char http[ADDRESS_TEXT_BYTES]);
 
 /* Reads options and TLS files again (SIGHUP) and logs what changed and what could not. */
 void service_reload(struct service *s);

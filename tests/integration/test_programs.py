@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What holds for every program that is installed."""
 
+import os
 import subprocess
 
 import pytest
@@ -39,3 +40,28 @@ def test_no_program_needs_libraries_it_does_not_use(name):
     done = subprocess.run(["objdump", "-p", program.binary(name)], capture_output=True, text=True, check=True)
     needed = [line.split()[1] for line in done.stdout.splitlines() if "NEEDED" in line]
     assert not [library for library in needed if library.startswith(("libabsl", "libupb", "libcares"))]
+
+
+def test_what_run_says_to_type_next_works_when_typed(tmp_path):
+    """On a terminal the service names the commands for a first token; they are taken literally here."""
+    reader, terminal = os.openpty()
+    process = subprocess.Popen(
+        [program.binary("token-service"), "--data-dir", tmp_path / "data", "--grpc-listen", "127.0.0.1:0",
+         "--http-listen", "127.0.0.1:0"], stdin=subprocess.DEVNULL, stdout=terminal,
+        stderr=subprocess.DEVNULL, env=program.environment())
+    os.close(terminal)
+    try:
+        text = ""
+        while "token set" not in text:
+            text += os.read(reader, 4096).decode()
+        commands = [line.split() for line in text.splitlines() if "osmo " in line]
+        assert [command[1:3] for command in commands] == [["login", commands[0][2]], ["token", "set"]]
+        for command in commands:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=program.PATIENCE_S,
+                                  env=program.environment(HOME=tmp_path, XDG_CONFIG_HOME=tmp_path))
+            assert done.returncode == 0, done.stderr
+        assert "Access token: osmo_" in done.stdout
+    finally:
+        process.terminate()
+        assert process.wait(program.PATIENCE_S) == 0
+        os.close(reader)
