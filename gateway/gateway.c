@@ -9,6 +9,7 @@
 #include "common/net/address.h"
 #include "common/net/listener.h"
 #include "common/rpc/call.h"
+#include "common/rpc/request_id.h"
 #include "gateway/cors.h"
 #include "gateway/dialect.h"
 #include "gateway/grpc_timeout.h"
@@ -105,8 +106,10 @@ static void send_reply(struct gateway_loop *l, struct http_exchange *x, int stat
 
 static const struct str json_type = {"application/json", 16};
 
-/* An error that is not of a call: of routing, of the request's form, of our own pages. */
-static void refuse(struct gateway_loop *l, struct http_exchange *x, const struct refusal *refusal)
+/* An error that is not of a call: of routing, of the request's form, of our own pages (which have
+ * no @request_id: NULL). */
+static void refuse(struct gateway_loop *l, struct http_exchange *x, const struct refusal *refusal,
+	const char *request_id)
 {
 	const struct gateway *g = l->gateway;
 	const struct http_request *request = http_exchange_request(x);
@@ -116,6 +119,8 @@ static void refuse(struct gateway_loop *l, struct http_exchange *x, const struct
 					  : dialect_http_status(dialect, refusal->status.code);
 	if (refusal->allow.p)
 		add_header(&headers, "Allow", refusal->allow);
+	if (request_id)
+		add_header(&headers, "X-Request-Id", str_of(request_id));
 	add_error_headers(&headers, status, false);
 	cors_reply_headers(&g->cors, request, headers.list, &headers.n, HEADERS_MAX);
 	_cleanup_(arena_freep) struct arena *arena = arena_new();
@@ -129,7 +134,7 @@ static void refuse_status(struct gateway_loop *l, struct http_exchange *x, int h
 {
 	struct refusal refusal = refusal_of(http_status, status);
 	refusal.allow = allow;
-	refuse(l, x, &refusal);
+	refuse(l, x, &refusal, NULL);
 }
 
 /* For the HTTP server: a request that never became an exchange. */
@@ -158,8 +163,7 @@ static void add_reply_headers(const struct http_call *hc, int status, struct rep
 	if (c->reply_headers[CALL_REPLY_SERVICE_VERSION].p)
 		add_header(headers, call_reply_header_name(CALL_REPLY_SERVICE_VERSION),
 			c->reply_headers[CALL_REPLY_SERVICE_VERSION]);
-	if (c->request_id[0])
-		add_header(headers, "X-Request-Id", str_of(c->request_id));
+	add_header(headers, "X-Request-Id", str_of(c->request_id));
 	struct str challenge = c->reply_headers[CALL_REPLY_WWW_AUTHENTICATE];
 	if (!challenge.p) /* a service of another version, behind gRPC */
 		challenge = dialect_www_authenticate(status,
@@ -183,7 +187,8 @@ static int write_answer(struct http_call *hc, struct buf *body)
 		buf_reset(body);
 		log_error("gateway.reply", LOG_TEXT("request_id", c->request_id),
 			LOG_STATUS(&written));
-		c->status = status_error(STATUS_INTERNAL, "the answer cannot be written as JSON");
+		c->status = status_error(
+			STATUS_INTERNAL, "internal error, request id %s", c->request_id);
 	}
 	int status = dialect_http_status(hc->dialect, c->status.code);
 	dialect_write_error(hc->dialect, schema, &c->status, status, call_status_details(c), body);
@@ -226,6 +231,14 @@ static void on_release(struct call *c)
 	hc->next = l->kept;
 	l->kept = hc;
 	l->n_kept++;
+}
+
+/* What is about to be hidden; a handler in this process puts its own log in the place of this. */
+static void log_internals(struct call *c)
+{
+	if (status_code_is_our_fault(c->status.code))
+		log_error("gateway.internal", LOG_TEXT("request_id", c->request_id),
+			LOG_TEXT("method", c->method->path), LOG_STATUS(&c->status));
 }
 
 static const struct call_ops call_ops = {.finished = on_finished, .release = on_release};
@@ -322,18 +335,20 @@ static struct refusal prepare(struct http_call *hc, const struct http_request *r
 	struct call *c = &hc->call;
 	const struct gateway *g = hc->owner->gateway;
 	struct route_match match;
+	c->received = clock_mono(&clock_system);
+	take_peer(hc);
+	take_metadata(hc, request);
+	request_id_assign(c);
 	struct refusal refusal =
 		router_match(g->router, request->method, request->path, c->arena, &match);
 	if (refusal.status.code != STATUS_OK)
 		return refusal;
 	hc->route = match.route;
 	c->method = match.route->method;
-	c->received = clock_mono(&clock_system);
 	c->home = hc->owner->loop;
 	c->on_loop = true;
 	c->transport = "http";
-	take_peer(hc);
-	take_metadata(hc, request);
+	c->observe = log_internals;
 	refusal = take_deadline(hc, request);
 	if (refusal.status.code != STATUS_OK)
 		return refusal;
@@ -353,7 +368,7 @@ static void start_call(struct gateway_loop *l, struct http_exchange *x)
 	hc->dialect = dialect_of(request->path);
 	struct refusal refusal = prepare(hc, request);
 	if (refusal.status.code != STATUS_OK) {
-		refuse(l, x, &refusal);
+		refuse(l, x, &refusal, hc->call.request_id);
 		drop_call(hc);
 		return;
 	}

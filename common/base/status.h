@@ -78,6 +78,12 @@ const char *status_code_name(enum status_code code);
 /* False when @name is no code's name. */
 bool status_code_from_name(struct str name, enum status_code *ret);
 
+/* INTERNAL, UNKNOWN, DATA_LOSS: the message is for the log, not for the caller. */
+static inline bool status_code_is_our_fault(enum status_code code)
+{
+	return code == STATUS_INTERNAL || code == STATUS_UNKNOWN || code == STATUS_DATA_LOSS;
+}
+
 /* Passes an error on to the caller. */
 #define TRY(expr)                                                                                  \
 	do {                                                                                       \

@@ -82,6 +82,15 @@ void call_at_release(struct call *call, struct call_release *release)
 	call->releases_ = release;
 }
 
+static void hide_internals(struct call *call)
+{
+	if (!status_code_is_our_fault(call->status.code))
+		return;
+	call->status = status_error(call->status.code, "internal error%s%s",
+		call->request_id[0] ? ", request id " : "", call->request_id);
+	call->status_details = (struct str){NULL, 0};
+}
+
 static bool claim(struct call *call)
 {
 	return !atomic_exchange_explicit(&call->finished_, true, memory_order_acq_rel);
@@ -91,6 +100,7 @@ static void tell_finished(struct call *call)
 {
 	if (call->observe)
 		call->observe(call);
+	hide_internals(call);
 	call->ops->finished(call);
 }
 
@@ -214,11 +224,6 @@ static Google__Protobuf__Any *request_info(const char *request_id, struct arena 
 	return pack_any(arena, &details.base, "google.rpc.RequestInfo");
 }
 
-static bool is_ours(enum status_code code)
-{
-	return code == STATUS_INTERNAL || code == STATUS_UNKNOWN || code == STATUS_DATA_LOSS;
-}
-
 struct str status_details_of(
 	const struct status *status, const char *request_id, struct arena *arena)
 {
@@ -233,7 +238,7 @@ struct str status_details_of(
 		details[message.n_details++] = retry_info(arena);
 	/* for those errors only that are looked up in the log: the others are alike, byte for byte
 	 */
-	if (request_id[0] && is_ours(status->code))
+	if (request_id[0] && status_code_is_our_fault(status->code))
 		details[message.n_details++] = request_info(request_id, arena);
 	size_t size = google__rpc__status__get_packed_size(&message);
 	uint8_t *bytes = arena_alloc(arena, size);

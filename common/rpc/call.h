@@ -120,7 +120,7 @@ struct call {
 	const char *transport;     /* "grpc", "http": for logs and metrics */
 
 	/* Set on the way. */
-	char request_id[CALL_REQUEST_ID_BYTES]; /* by the first interceptor; "" before */
+	char request_id[CALL_REQUEST_ID_BYTES]; /* by request_id_assign; "" before */
 	void *context;                          /* of the handler that the call was handed to */
 	/* Told of the end, before ops->finished, with status and reply in place; NULL: nobody. */
 	void (*observe)(struct call *call);
@@ -154,7 +154,9 @@ void call_at_release(struct call *call, struct call_release *release);
  * call_fail wins and returns true; later ones return false and change nothing.
  * After it, call->status and call->reply are the transport's. */
 bool call_finish(struct call *call, ProtobufCMessage *reply);
-/* Answers with an error. */
+/* Answers with an error. The message and details of one that is our fault (INTERNAL, UNKNOWN,
+ * DATA_LOSS) are for call->observe and its log only: behind it they are replaced by the request id,
+ * under which the log has them. */
 bool call_fail(struct call *call, struct status status);
 bool call_is_finished(const struct call *call);
 

@@ -151,6 +151,14 @@ static bool add_forwarded_for(struct rpc_metadata *m, const struct call *c)
 			c->arena, "%.*s%s%.*s", STR_ARG(before), comma, STR_ARG(host))));
 }
 
+/* A credential or version with bytes that gRPC does not carry is a bad one, for the service to
+ * refuse as it refuses the others. */
+static bool add_or_spoil(
+	struct rpc_metadata *m, enum call_metadata_key key, struct str value, unsigned count)
+{
+	return add_all(m, key, value, count) || add_all(m, key, STR("?"), count);
+}
+
 static bool add_metadata(struct rpc_metadata *m, const struct call *c, enum call_metadata_key key)
 {
 	const struct call_metadata *own = &c->metadata[key];
@@ -165,11 +173,14 @@ static bool add_metadata(struct rpc_metadata *m, const struct call *c, enum call
 		return true;
 	case CALL_AUTHORIZATION:
 	case CALL_OSMO_AUTH:
+	case CALL_CLIENT_VERSION:
+		return add_or_spoil(m, key, own->value, own->count);
+	case CALL_TRACEPARENT: /* nothing that depends on them is worth a refusal */
+	case CALL_TRACESTATE:
+		(void)add_all(m, key, own->value, own->count);
+		return true;
 	case CALL_OSMO_USER:
 	case CALL_OSMO_ROLES:
-	case CALL_CLIENT_VERSION:
-	case CALL_TRACEPARENT:
-	case CALL_TRACESTATE:
 	case CALL_METADATA_COUNT:
 		break;
 	}

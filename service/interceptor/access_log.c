@@ -91,7 +91,7 @@ static void on_end(struct call *c)
 	histogram_observe(m->latency, duration_us);
 	if (is_audited(c, ctx))
 		write_line(c, ctx, "audit", duration_us);
-	if (c->status.code == STATUS_INTERNAL)
+	if (status_code_is_our_fault(c->status.code))
 		log_error("call.internal", LOG_TEXT("request_id", c->request_id),
 			LOG_TEXT("method", c->method->path), LOG_STATUS(&c->status));
 	if (l->log_calls)
