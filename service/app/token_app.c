@@ -148,20 +148,24 @@ static void on_inserted(
 	void *arg, const struct status *status, const struct store_insert_result *result)
 {
 	struct set_work *work = arg;
+	/* Ours from here on: the answer lets the call go, and its arena, @work too, with it. */
+	_cleanup_secret_ struct secret secret = work->secret;
+	work->secret = (struct secret){NULL, 0};
 	if (status->code == STATUS_ALREADY_EXISTS) {
 		struct status exists = status_error(STATUS_ALREADY_EXISTS,
 			"Token name %.*s already exists.", STR_ARG(work->name));
 		work->done(work->arg, &exists, NULL, STR(""));
-	} else if (status->code != STATUS_OK) {
-		work->done(work->arg, status, NULL, STR(""));
-	} else {
-		if (result->replayed) {
-			secret_done(&work->secret);
-			work->secret = derived_secret(work->app, result->salt);
-		}
-		work->done(work->arg, status, result->token, secret_str(&work->secret));
+		return;
 	}
-	secret_done(&work->secret);
+	if (status->code != STATUS_OK) {
+		work->done(work->arg, status, NULL, STR(""));
+		return;
+	}
+	if (result->replayed) {
+		secret_done(&secret);
+		secret = derived_secret(work->app, result->salt);
+	}
+	work->done(work->arg, status, result->token, secret_str(&secret));
 }
 
 struct status token_app_set(const struct token_app *app, const struct token_set_request *r,

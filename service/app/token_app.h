@@ -3,7 +3,7 @@
  *
  * Rules of the domain plus the store; transport-free. Every function checks its request first and
  * returns an error at once without calling back; after status OK the callback comes, later, once,
- * on the waiter's loop. Threads: the waiter's loop. */
+ * on the waiter's loop; it may release @arena. Threads: the waiter's loop. */
 #pragma once
 
 #include "common/base/clock.h"
