@@ -25,9 +25,13 @@ struct call_step token_api_set(void *self, struct call *c)
 	const struct api *api = self;
 	const Osmo__Token__V1__SetRequest *in = (const Osmo__Token__V1__SetRequest *)c->request;
 	c->reply_headers[CALL_REPLY_NO_STORE] = STR("no-store");
+	enum token_kind kind;
+	struct status known = token_kind_from_pb(in->kind, &kind);
+	if (known.code != STATUS_OK)
+		return call_failed(c, known);
 	struct token_set_request request = {
 		.by = call_context(c)->principal,
-		.kind = token_kind_from_pb(in->kind),
+		.kind = kind,
 		.name = str_of(in->name),
 		.description = str_of(in->description),
 		.roles = strings_from_pb(in->roles, in->n_roles, c->arena),
@@ -64,9 +68,13 @@ struct call_step token_api_list(void *self, struct call *c)
 	HANDLER_ON_LOOP(c);
 	const struct api *api = self;
 	const Osmo__Token__V1__ListRequest *in = (const Osmo__Token__V1__ListRequest *)c->request;
+	enum token_kind kind;
+	struct status known = token_kind_from_pb(in->kind, &kind);
+	if (known.code != STATUS_OK)
+		return call_failed(c, known);
 	struct token_list_request request = {
 		.by = call_context(c)->principal,
-		.kind = token_kind_from_pb(in->kind),
+		.kind = kind,
 		.page_size = in->page_size,
 		.page_token = str_of(in->page_token),
 		.filter = str_of(in->filter),
@@ -93,9 +101,12 @@ struct call_step token_api_delete(void *self, struct call *c)
 	const struct api *api = self;
 	const Osmo__Token__V1__DeleteRequest *in =
 		(const Osmo__Token__V1__DeleteRequest *)c->request;
-	return answer_begun(c, token_app_delete(api->tokens, call_context(c)->principal,
-				       token_kind_from_pb(in->kind), str_of(in->name), c->arena,
-				       answer_waiter(c), on_delete));
+	enum token_kind kind;
+	struct status known = token_kind_from_pb(in->kind, &kind);
+	if (known.code != STATUS_OK)
+		return call_failed(c, known);
+	return answer_begun(c, token_app_delete(api->tokens, call_context(c)->principal, kind,
+				       str_of(in->name), c->arena, answer_waiter(c), on_delete));
 }
 
 struct call_step token_api_whoami(void *self, struct call *c)

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/api/token_pb.h"
 
-enum token_kind token_kind_from_pb(Osmo__Token__V1__Kind kind)
+struct status token_kind_from_pb(Osmo__Token__V1__Kind kind, enum token_kind *ret)
 {
-	return kind == OSMO__TOKEN__V1__KIND__SERVICE ? TOKEN_SERVICE : TOKEN_USER;
+	if (kind != OSMO__TOKEN__V1__KIND__USER && kind != OSMO__TOKEN__V1__KIND__SERVICE)
+		return status_invalid(
+			"kind", "kind must be USER (0) or SERVICE (1), got %d", (int)kind);
+	*ret = kind == OSMO__TOKEN__V1__KIND__SERVICE ? TOKEN_SERVICE : TOKEN_USER;
+	return status_ok();
 }
 
 Osmo__Token__V1__Kind token_kind_to_pb(enum token_kind kind)

@@ -3,12 +3,14 @@
 #pragma once
 
 #include "common/base/arena.h"
+#include "common/base/status.h"
 #include "service/domain/principal.h"
 #include "service/domain/token.h"
 
 #include "osmo/token/v1/token_service.pb-c.h"
 
-enum token_kind token_kind_from_pb(Osmo__Token__V1__Kind kind);
+/* INVALID_ARGUMENT  on "kind": a number that is none of ours (proto3 lets any through) */
+struct status token_kind_from_pb(Osmo__Token__V1__Kind kind, enum token_kind *ret);
 Osmo__Token__V1__Kind token_kind_to_pb(enum token_kind kind);
 
 /* A view of @n strings of a message. */
