@@ -13,6 +13,10 @@ static const struct role_action *denying_rule(const struct access_policy *policy
 {
 	if (!principal_is_personal_token(principal))
 		return NULL;
+	/* Many servers take a path with a last slash for the one without: a rule that denies must
+	 * not be walked around by it. */
+	if (path.n > 1 && path.p[path.n - 1] == '/')
+		path = str_sub(path, 0, path.n - 1);
 	for (size_t i = 0; i < policy->n_personal_token_denied; i++) {
 		const struct role_action *action = &policy->personal_token_denied[i].action;
 		if ((str_eq(action->method, STR("*")) || str_eq_nocase(action->method, method)) &&

@@ -41,6 +41,7 @@ static void a_personal_token_may_not_submit_workflows_whatever_its_roles(void **
 	assert_string_equal(d.reason, "denied by configuration");
 	assert_str(d.policy, "http:/api/pool/*/workflow:Post");
 	assert_true(decide(arena, &p, "GET", "/api/pool/default/workflow").allowed);
+	assert_false(decide(arena, &p, "POST", "/api/pool/default/workflow/").allowed);
 }
 
 static void the_decision_shows_role_and_action(void **state)
