@@ -87,6 +87,7 @@ struct call_step role_api_get(void *self, struct call *c)
 
 struct put_context {
 	struct call *call;
+	const struct api *api;
 	struct role role;
 };
 
@@ -94,10 +95,14 @@ static void on_put(void *arg, const struct status *status)
 {
 	struct put_context *context = arg;
 	struct call *c = context->call;
-	if (status->code != STATUS_OK || call_is_finished(c))
+	if (status->code != STATUS_OK || call_is_finished(c)) {
 		answer_error(c, status);
-	else
-		answer_reply(c, &role_to_pb(&context->role, c->arena)->base);
+		return;
+	}
+	/* As it is kept: its actions are sorted. Another caller may have deleted it since. */
+	_cleanup_(role_set_unrefp) struct role_set *roles = role_app_list(context->api->roles);
+	const struct role *kept = role_set_find(roles, context->role.name);
+	answer_reply(c, &role_to_pb(kept ? kept : &context->role, c->arena)->base);
 }
 
 struct call_step role_api_put(void *self, struct call *c)
@@ -108,6 +113,7 @@ struct call_step role_api_put(void *self, struct call *c)
 		(const Osmo__Token__V1__PutRoleRequest *)c->request;
 	struct put_context *context = arena_calloc(c->arena, 1, sizeof *context);
 	context->call = c;
+	context->api = api;
 	if (!in->role)
 		return call_failed(c, status_invalid("role", "role must be set"));
 	struct status parsed = role_from_pb(in->role, str_of(in->name), c->arena, &context->role);
