@@ -91,7 +91,7 @@ static struct status replace(const struct admin_token *t, struct str secret)
 	});
 	const struct store_request_id not_repeatable = {.id = STR("")};
 	sync_init(&sync);
-	store_token_insert(t->store, token, &not_repeatable, waiter(t, &sync), on_inserted);
+	store_token_insert(t->store, token, &not_repeatable, NULL, waiter(t, &sync), on_inserted);
 	TRY(sync_wait(&sync));
 
 	char mark[MARK_BYTES];

@@ -203,7 +203,7 @@ struct status token_app_set(const struct token_app *app, const struct token_set_
 		.hash = token_secret_hash(secret_str(&work->secret)),
 	});
 	waiter.arg = work;
-	store_token_insert(app->store, token, &work->request_id, waiter, on_inserted);
+	store_token_insert(app->store, token, &work->request_id, NULL, waiter, on_inserted);
 	return status_ok();
 }
 
@@ -346,13 +346,12 @@ struct status token_app_list(const struct token_app *app, const struct token_lis
 		.kind = r->kind,
 		.any_owner = r->kind == TOKEN_SERVICE,
 		.owner = r->by->name,
-		.today = date_of(clock_now(app->clock)),
 		.limit = work->page_size + 1,
 	};
 	/* A service principal owns no personal tokens; a user of its name might. */
 	if (r->kind == TOKEN_USER && r->by->kind == PRINCIPAL_SERVICE)
 		query.owner = STR("");
-	TRY(token_filter_parse(r->filter, arena, &query));
+	TRY(token_filter_parse(r->filter, date_of(clock_now(app->clock)), arena, &query));
 	TRY(page_token_parse(r, arena, &query));
 	waiter.arg = work;
 	store_token_list(app->store, &query, waiter, on_listed);

@@ -1,6 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/app/token_filter.h"
 
+#include "common/base/cleanup.h" /* ARRAY_SIZE */
+
+enum comparison {
+	EQUAL,
+	LESS,
+	AT_MOST,
+	MORE,
+	AT_LEAST
+};
+
 static bool is_word_char(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -62,39 +72,96 @@ static struct status set_name(
 	return status_ok();
 }
 
-static struct status set_state(struct str value, struct store_token_query *query)
+/* Conditions narrow the range. */
+static void expires_from(struct store_token_query *query, int32_t day)
 {
-	if (query->state != STORE_TOKEN_ANY)
-		return status_invalid("filter", "filter: state is given twice");
+	if (!query->has_expires_from || day > query->expires_from.days)
+		query->expires_from.days = day;
+	query->has_expires_from = true;
+}
+
+static void expires_until(struct store_token_query *query, int32_t day)
+{
+	if (!query->has_expires_until || day < query->expires_until.days)
+		query->expires_until.days = day;
+	query->has_expires_until = true;
+}
+
+static struct status set_state(struct str value, struct date today, struct store_token_query *query)
+{
 	if (str_eq_nocase(value, STR("ACTIVE")))
-		query->state = STORE_TOKEN_ACTIVE;
+		expires_from(query, today.days + 1);
 	else if (str_eq_nocase(value, STR("EXPIRED")))
-		query->state = STORE_TOKEN_EXPIRED;
+		expires_until(query, today.days);
 	else
 		return status_invalid("filter",
 			"filter: state must be ACTIVE or EXPIRED, got '%.*s'", STR_ARG(value));
 	return status_ok();
 }
 
+static struct status set_expiry(
+	enum comparison how, struct str value, struct store_token_query *query)
+{
+	struct date date;
+	if (!date_parse(value, &date))
+		return status_invalid("filter",
+			"filter: expire_date must be a date like 2026-05-01, got '%.*s'",
+			STR_ARG(value));
+	if (how == EQUAL || how == AT_LEAST || how == MORE)
+		expires_from(query, date.days + (how == MORE));
+	if (how == EQUAL || how == AT_MOST || how == LESS)
+		expires_until(query, date.days - (how == LESS));
+	return status_ok();
+}
+
+static bool take_comparison(struct str *s, enum comparison *ret)
+{
+	/* The longer ones first. */
+	static const struct {
+		struct str text;
+		enum comparison how;
+	} words[] = {{{">=", 2}, AT_LEAST}, {{"<=", 2}, AT_MOST}, {{">", 1}, MORE},
+		{{"<", 1}, LESS}, {{"=", 1}, EQUAL}};
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (str_starts_with(*s, words[i].text)) {
+			*s = str_sub(*s, words[i].text.n, s->n);
+			*ret = words[i].how;
+			return true;
+		}
+	}
+	return false;
+}
+
+static struct status take_condition(struct str filter, struct str *rest, struct date today,
+	struct arena *arena, struct store_token_query *query)
+{
+	struct str field = take_word(rest), value;
+	enum comparison how;
+	bool is_date = str_eq(field, STR("expire_date"));
+	if (!is_date && !str_eq(field, STR("name")) && !str_eq(field, STR("state")))
+		return status_invalid("filter",
+			"filter: the fields are name, state and expire_date, got '%.*s'",
+			STR_ARG(field));
+	skip_spaces(rest);
+	struct str at = *rest;
+	if (!take_comparison(rest, &how) || (how != EQUAL && !is_date))
+		return expected(filter, at, is_date ? "one of = < <= > >=" : "'='");
+	skip_spaces(rest);
+	if (!take_value(rest, &value) || !value.n)
+		return expected(filter, *rest, "a value");
+	if (is_date)
+		return set_expiry(how, value, query);
+	return str_eq(field, STR("name")) ? set_name(value, arena, query)
+					  : set_state(value, today, query);
+}
+
 struct status token_filter_parse(
-	struct str filter, struct arena *arena, struct store_token_query *query)
+	struct str filter, struct date today, struct arena *arena, struct store_token_query *query)
 {
 	struct str rest = filter;
 	skip_spaces(&rest);
 	while (rest.n) {
-		struct str name = take_word(&rest), value;
-		if (!str_eq(name, STR("name")) && !str_eq(name, STR("state")))
-			return status_invalid("filter",
-				"filter: the fields are name and state, got '%.*s'", STR_ARG(name));
-		skip_spaces(&rest);
-		if (!str_starts_with(rest, STR("=")))
-			return expected(filter, rest, "'='");
-		rest = str_sub(rest, 1, rest.n);
-		skip_spaces(&rest);
-		if (!take_value(&rest, &value) || !value.n)
-			return expected(filter, rest, "a value");
-		TRY(str_eq(name, STR("name")) ? set_name(value, arena, query)
-					      : set_state(value, query));
+		TRY(take_condition(filter, &rest, today, arena, query));
 		skip_spaces(&rest);
 		if (!rest.n)
 			break;

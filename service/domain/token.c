@@ -27,7 +27,7 @@ static struct str pack_text(char **at, struct str s)
 struct token *token_new(const struct token_fields *f)
 {
 	/* One block: the struct, the array of roles, then the texts. */
-	size_t texts = f->owner.n + 1 + f->name.n + 1 + f->description.n + 1;
+	size_t texts = f->owner.n + f->name.n + f->description.n + f->last_used_from.n + 4;
 	for (size_t i = 0; i < f->n_roles; i++)
 		texts += f->roles[i].n + 1;
 	size_t bytes = sizeof(struct token) + f->n_roles * sizeof(struct str) + texts;
@@ -41,6 +41,7 @@ struct token *token_new(const struct token_fields *f)
 	t->fields.owner = pack_text(&at, f->owner);
 	t->fields.name = pack_text(&at, f->name);
 	t->fields.description = pack_text(&at, f->description);
+	t->fields.last_used_from = pack_text(&at, f->last_used_from);
 	for (size_t i = 0; i < f->n_roles; i++)
 		roles[i] = pack_text(&at, f->roles[i]);
 	t->fields.roles = roles;
@@ -205,4 +206,21 @@ bool token_hash_eq(const struct token_hash *a, const struct token_hash *b)
 {
 	return secret_eq((struct str){(const char *)a->bytes, sizeof a->bytes},
 		(struct str){(const char *)b->bytes, sizeof b->bytes});
+}
+
+bool token_opens_with(const struct token *t, const struct token_hash *hash, struct unix_time now)
+{
+	const struct token_fields *f = &t->fields;
+	if (token_hash_eq(&f->hash, hash))
+		return true;
+	return now.us < f->old_until.us && token_hash_eq(&f->old_hash, hash);
+}
+
+bool token_is_unchanged(const struct token_fields *a, const struct token_fields *b)
+{
+	bool same = token_hash_eq(&a->hash, &b->hash) && str_eq(a->description, b->description) &&
+		    a->expires.days == b->expires.days && a->n_roles == b->n_roles;
+	for (size_t i = 0; same && i < a->n_roles; i++)
+		same = str_eq(a->roles[i], b->roles[i]);
+	return same;
 }

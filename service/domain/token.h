@@ -50,7 +50,11 @@ struct token_fields {
 	struct date expires; /* valid until 00:00 UTC of this day */
 	struct unix_time created;
 	struct unix_time last_used; /* us == 0: not used yet */
+	struct str last_used_from;  /* the address of that call; empty: not known */
 	struct token_hash hash;
+	/* Of the secret before this one, which is good until then; us == 0: there is none. */
+	struct token_hash old_hash;
+	struct unix_time old_until;
 };
 
 struct token {
@@ -99,3 +103,7 @@ bool token_secret_is_well_formed(struct str secret);
 /* SHA-256 over the text as it is sent; equals what existing OSMO installations store. */
 struct token_hash token_secret_hash(struct str secret);
 bool token_hash_eq(const struct token_hash *a, const struct token_hash *b);
+/* @hash is that of the token's secret, or of the one before while that is still good. */
+bool token_opens_with(const struct token *t, const struct token_hash *hash, struct unix_time now);
+/* The same secret, description, roles and expiry date: nobody changed it. */
+bool token_is_unchanged(const struct token_fields *a, const struct token_fields *b);

@@ -319,6 +319,10 @@ void cache_token_changed(struct cache *c, const struct token_fields *token)
 	struct cache_key by_name = cache_key_of_name(token->kind, token->owner, token->name);
 	forget(c, &by_hash);
 	forget(c, &by_name);
+	if (token->old_until.us) {
+		struct cache_key by_old_hash = cache_key_of_hash(&token->old_hash);
+		forget(c, &by_old_hash);
+	}
 }
 
 void cache_clear(struct cache *c)

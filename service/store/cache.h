@@ -67,7 +67,8 @@ void cache_fill(struct cache *c, const struct cache_key *key, struct cache_ticke
 bool cache_ticket_is_current(
 	struct cache *c, const struct cache_key *key, struct cache_ticket ticket);
 
-/* Made, deleted or changed: both of its keys. Of @token kind, owner, name and hash are used. */
+/* Made, deleted or changed: all of its keys. Of @token kind, owner, name, hash, old_until and, if
+ * that is not 0, old_hash are used. */
 void cache_token_changed(struct cache *c, const struct token_fields *token);
 /* Everything. */
 void cache_clear(struct cache *c);

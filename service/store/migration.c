@@ -14,9 +14,11 @@
 		".previous\n")
 
 EMBED(schema_0001_tokens, "0001_tokens.sql");
+EMBED(schema_0002_life_of_tokens, "0002_life_of_tokens.sql");
 
 const struct migration migrations[] = {
 	{1, "tokens", schema_0001_tokens},
+	{2, "life_of_tokens", schema_0002_life_of_tokens},
 };
 const size_t migrations_count = ARRAY_SIZE(migrations);
 

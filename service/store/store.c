@@ -19,7 +19,11 @@ const char *store_op_name(enum store_op_type type)
 {
 	static const char *const names[STORE_OP_COUNT] = {
 		[STORE_OP_TOKEN_INSERT] = "token_insert",
+		[STORE_OP_TOKEN_REPLACE] = "token_replace",
 		[STORE_OP_TOKEN_DELETE] = "token_delete",
+		[STORE_OP_TOKENS_DELETE] = "tokens_delete",
+		[STORE_OP_TOKENS_PURGE] = "tokens_purge",
+		[STORE_OP_TOKENS_USED] = "tokens_used",
 		[STORE_OP_TOKEN_BY_HASH] = "token_by_hash",
 		[STORE_OP_TOKEN_BY_NAME] = "token_by_name",
 		[STORE_OP_TOKEN_LIST] = "token_list",
@@ -74,11 +78,22 @@ void store_op_clear(struct store_op *op)
 	memset(&op->out, 0, sizeof op->out);
 }
 
+void store_op_add_token(struct store_op *op, struct token *_takes_token)
+{
+	size_t n = op->out.n_tokens;
+	if (n == 0 || (n >= 16 && (n & (n - 1)) == 0)) /* 16, 32, 64, ... were filled */
+		op->out.tokens =
+			xreallocarray(op->out.tokens, n ? 2 * n : 16, sizeof *op->out.tokens);
+	op->out.tokens[op->out.n_tokens++] = _takes_token;
+}
+
 static void op_free(struct store_op *op)
 {
 	store_op_clear(op);
-	if (op->type == STORE_OP_TOKEN_INSERT)
+	if (op->type == STORE_OP_TOKEN_INSERT || op->type == STORE_OP_TOKEN_REPLACE) {
 		token_unref(op->in.insert.token);
+		token_unref(op->in.insert.old);
+	}
 	free(op);
 }
 
@@ -98,6 +113,7 @@ static void answer(const struct store_op *op)
 {
 	switch (op->type) {
 	case STORE_OP_TOKEN_INSERT:
+	case STORE_OP_TOKEN_REPLACE:
 		answer_insert(op);
 		break;
 	case STORE_OP_TOKEN_DELETE:
@@ -105,6 +121,10 @@ static void answer(const struct store_op *op)
 	case STORE_OP_TOKEN_BY_NAME:
 		op->done.token(op->waiter.arg, &op->status, op->out.token);
 		break;
+	case STORE_OP_TOKENS_PURGE:
+		op->done.count(op->waiter.arg, &op->status, op->out.count);
+		break;
+	case STORE_OP_TOKENS_DELETE:
 	case STORE_OP_TOKEN_LIST:
 		op->done.tokens(op->waiter.arg, &op->status, op->out.tokens, op->out.n_tokens);
 		break;
@@ -118,6 +138,7 @@ static void answer(const struct store_op *op)
 	case STORE_OP_SETTING_INIT:
 		op->done.setting(op->waiter.arg, &op->status, op->out.value);
 		break;
+	case STORE_OP_TOKENS_USED:
 	case STORE_OP_PROFILE_CHANGE:
 	case STORE_OP_ROLE_PUT:
 	case STORE_OP_ROLE_DELETE:
@@ -198,31 +219,144 @@ void store_tell_all(const struct store *s)
 			s->listeners[i].all_changed(s->listeners[i].arg);
 }
 
+static void tell_of_tokens(const struct store *s, const struct store_op *op)
+{
+	if (op->out.replayed)
+		return;
+	if (op->type == STORE_OP_TOKEN_REPLACE)
+		store_tell_token(s, op->in.insert.old);
+	if (op->out.token)
+		store_tell_token(s, op->out.token);
+	for (size_t i = 0; i < op->out.n_tokens; i++)
+		store_tell_token(s, op->out.tokens[i]);
+}
+
+void store_tell(const struct store *s, const struct store_op *op)
+{
+	switch (op->type) {
+	case STORE_OP_TOKEN_INSERT:
+	case STORE_OP_TOKEN_REPLACE:
+	case STORE_OP_TOKEN_DELETE:
+	case STORE_OP_TOKENS_DELETE:
+		tell_of_tokens(s, op);
+		break;
+	case STORE_OP_ROLE_PUT:
+	case STORE_OP_ROLE_DELETE:
+		store_tell_roles(s);
+		break;
+	case STORE_OP_TOKENS_PURGE:
+	case STORE_OP_TOKENS_USED:
+	case STORE_OP_TOKEN_BY_HASH:
+	case STORE_OP_TOKEN_BY_NAME:
+	case STORE_OP_TOKEN_LIST:
+	case STORE_OP_PROFILE_GET:
+	case STORE_OP_PROFILE_CHANGE:
+	case STORE_OP_ROLES_LOAD:
+	case STORE_OP_SETTING_GET:
+	case STORE_OP_SETTING_INIT:
+	case STORE_OP_SETTING_PUT:
+	case STORE_OP_CHECK:
+	case STORE_OP_COUNT:
+		break;
+	}
+}
+
 /* --- Tokens --- */
 
-void store_token_insert(struct store *s, struct token *token,
-	const struct store_request_id *request_id, struct store_waiter waiter,
-	store_insert_fn *done)
+/* An insert; with @old a replace. */
+static void submit_token(struct store *s, struct token *old, struct token *token,
+	const struct store_request_id *request_id, const struct store_token_limit *limit,
+	struct store_waiter waiter, store_insert_fn *done)
 {
 	static const struct store_request_id no_request;
 	const struct store_request_id *request = request_id ? request_id : &no_request;
-	_cleanup_buf_ struct buf roles;
+	_cleanup_buf_ struct buf roles, old_roles;
 	buf_init(&roles, LIST_MAX_BYTES);
+	buf_init(&old_roles, LIST_MAX_BYTES);
 	struct status status = row_roles_format(token->fields.roles, token->fields.n_roles, &roles);
+	if (old && status_is_ok(&status))
+		status = row_roles_format(old->fields.roles, old->fields.n_roles, &old_roles);
 
-	struct store_op *op = op_new(
-		STORE_OP_TOKEN_INSERT, waiter, 3, roles.n + request->principal.n + request->id.n);
+	struct store_op *op = op_new(old ? STORE_OP_TOKEN_REPLACE : STORE_OP_TOKEN_INSERT, waiter,
+		4, roles.n + old_roles.n + request->principal.n + request->id.n);
 	char *at = op->texts;
 	op->in.insert.token = token_ref(token);
+	op->in.insert.old = old ? token_ref(old) : NULL;
 	op->in.insert.roles = pack(&at, buf_str(&roles));
+	op->in.insert.old_roles = pack(&at, buf_str(&old_roles));
 	op->in.insert.request = *request;
 	op->in.insert.request.principal = pack(&at, request->principal);
 	op->in.insert.request.id = pack(&at, request->id);
+	if (limit)
+		op->in.insert.limit = *limit;
 	op->done.insert = done;
 	if (status_is_ok(&status))
 		submit(s, op);
 	else
 		store_op_finish(op, status);
+}
+
+struct status store_limit_reached(struct str owner, const struct store_token_limit *limit)
+{
+	return status_error(STATUS_RESOURCE_EXHAUSTED,
+		"%.*s has %zu access tokens, which is the most a user may have: delete one first",
+		STR_ARG(owner), limit->max);
+}
+
+void store_token_insert(struct store *s, struct token *token,
+	const struct store_request_id *request_id, const struct store_token_limit *limit,
+	struct store_waiter waiter, store_insert_fn *done)
+{
+	submit_token(s, NULL, token, request_id, limit, waiter, done);
+}
+
+void store_token_replace(struct store *s, struct token *old, struct token *token,
+	const struct store_request_id *request_id, struct store_waiter waiter,
+	store_insert_fn *done)
+{
+	submit_token(s, old, token, request_id, NULL, waiter, done);
+}
+
+void store_tokens_delete(struct store *s, enum token_kind kind, struct str owner, size_t limit,
+	struct store_waiter waiter, store_tokens_fn *done)
+{
+	struct store_op *op = op_new(STORE_OP_TOKENS_DELETE, waiter, 1, owner.n);
+	char *at = op->texts;
+	op->in.of_owner.kind = kind;
+	op->in.of_owner.owner = pack(&at, owner);
+	op->in.of_owner.limit = limit;
+	op->done.tokens = done;
+	submit(s, op);
+}
+
+void store_tokens_purge(struct store *s, struct date day, size_t limit, struct store_waiter waiter,
+	store_count_fn *done)
+{
+	struct store_op *op = op_new(STORE_OP_TOKENS_PURGE, waiter, 0, 0);
+	op->in.purge.day = day;
+	op->in.purge.limit = limit;
+	op->done.count = done;
+	submit(s, op);
+}
+
+void store_tokens_used(struct store *s, const struct store_token_use *uses, size_t n,
+	int64_t apart_us, struct store_waiter waiter, store_done_fn *done)
+{
+	size_t bytes = n * sizeof *uses;
+	for (size_t i = 0; i < n; i++)
+		bytes += uses[i].from.n;
+	struct store_op *op = op_new(STORE_OP_TOKENS_USED, waiter, n, bytes);
+	struct store_token_use *copies = (struct store_token_use *)(void *)op->texts;
+	char *at = (char *)(copies + n);
+	for (size_t i = 0; i < n; i++) {
+		copies[i] = uses[i];
+		copies[i].from = pack(&at, uses[i].from.p ? uses[i].from : STR(""));
+	}
+	op->in.used.uses = copies;
+	op->in.used.n = n;
+	op->in.used.apart_us = apart_us;
+	op->done.plain = done;
+	submit(s, op);
 }
 
 static void submit_by_name(struct store *s, enum store_op_type type, enum token_kind kind,

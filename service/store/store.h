@@ -27,7 +27,8 @@ struct store;
  * asked for it is; on a thread of the store's own: quick, and without calls of the store. This is
  * how caches learn that what they keep has gone. */
 struct store_listener {
-	/* A token was made or deleted; of @token only kind, owner, name and hash are set. */
+	/* A token was made, replaced (told of what was, and of what is) or deleted; of @token only
+	 * kind, owner, name, hash, old_until and, if that is not 0, old_hash are set. */
 	void (*token_changed)(void *arg, const struct token_fields *token);
 	void (*roles_changed)(void *arg);
 	/* Anything may have changed: the store was away for a while. */
@@ -70,10 +71,30 @@ struct store_insert_result {
 typedef void(store_insert_fn)(
 	void *arg, const struct status *status, const struct store_insert_result *result);
 
-/* ALREADY_EXISTS  a token of this owner, kind and name is there (expired ones count)
+/* How many tokens of one kind an owner may have that are not expired; concurrent inserts do not
+ * get past it. */
+struct store_token_limit {
+	size_t max; /* 0: any number */
+	struct date today;
+};
+
+/* @request_id and @limit may be NULL.
+ *
+ * ALREADY_EXISTS  a token of this owner, kind and name is there (expired ones count)
+ * RESOURCE_EXHAUSTED  the owner has @limit of them
  * INVALID_ARGUMENT  on "request_id": the id is known with another fingerprint
- * NOT_FOUND  the id is known, its token was deleted since */
+ * NOT_FOUND  the id is known, its token was deleted since, or has another secret now */
 void store_token_insert(struct store *s, struct token *token,
+	const struct store_request_id *request_id, const struct store_token_limit *limit,
+	struct store_waiter waiter, store_insert_fn *done);
+
+/* Puts @token, of the same kind, owner and name, in the place of @old, as it was read: description,
+ * roles, expiry date, hash, old_hash and old_until; the rest stays as it is stored.
+ *
+ * NOT_FOUND  there is none of this name; or what token_insert says of "request_id"
+ * ABORTED    it is not as @old any more (token_is_unchanged): read it again
+ * INVALID_ARGUMENT  on "request_id" */
+void store_token_replace(struct store *s, struct token *old, struct token *token,
 	const struct store_request_id *request_id, struct store_waiter waiter,
 	store_insert_fn *done);
 
@@ -81,34 +102,51 @@ void store_token_insert(struct store *s, struct token *token,
 void store_token_delete(struct store *s, enum token_kind kind, struct str owner, struct str name,
 	struct store_waiter waiter, store_token_fn *done);
 
-/* NOT_FOUND if no token has this hash. Expired ones are found. */
+/* Deletes at most @limit tokens of an owner, whatever they are called; the callback gets them,
+ * fewer than @limit if none is left. */
+typedef void(store_tokens_fn)(
+	void *arg, const struct status *status, struct token *const *tokens, size_t n);
+void store_tokens_delete(struct store *s, enum token_kind kind, struct str owner, size_t limit,
+	struct store_waiter waiter, store_tokens_fn *done);
+
+/* Deletes at most @limit tokens that expired on @day or before; @n is how many. Listeners are not
+ * told, as these opened nothing any more. */
+typedef void(store_count_fn)(void *arg, const struct status *status, size_t n);
+void store_tokens_purge(struct store *s, struct date day, size_t limit, struct store_waiter waiter,
+	store_count_fn *done);
+
+/* That a token was used; a token with another secret by now, or none, is passed over, and so is one
+ * whose stored use is less than @apart_us older. Listeners are not told. */
+struct store_token_use {
+	struct token_hash hash; /* the token's own, whichever secret was used */
+	struct unix_time at;
+	struct str from; /* as token_fields.last_used_from */
+};
+/* @uses are copied. */
+void store_tokens_used(struct store *s, const struct store_token_use *uses, size_t n,
+	int64_t apart_us, struct store_waiter waiter, store_done_fn *done);
+
+/* NOT_FOUND if no token has this hash, now or as its old one (whether that is still good is the
+ * caller's to check). Expired ones are found. */
 void store_token_by_hash(struct store *s, const struct token_hash *hash, struct store_waiter waiter,
 	store_token_fn *done);
 void store_token_by_name(struct store *s, enum token_kind kind, struct str owner, struct str name,
 	struct store_waiter waiter, store_token_fn *done);
-
-enum store_token_state {
-	STORE_TOKEN_ANY,
-	STORE_TOKEN_ACTIVE,
-	STORE_TOKEN_EXPIRED
-};
 
 /* Which tokens, in the order of (name, owner); texts are copied. */
 struct store_token_query {
 	enum token_kind kind;
 	bool any_owner; /* else @owner's */
 	struct str owner;
-	struct str name_prefix; /* empty: any */
-	struct str name;        /* empty: any */
-	enum store_token_state state;
-	struct date today; /* what "expired" is measured against */
-	bool has_after;    /* strictly behind this place */
+	struct str name_prefix;                   /* empty: any */
+	struct str name;                          /* empty: any */
+	bool has_expires_from, has_expires_until; /* both days included */
+	struct date expires_from, expires_until;
+	bool has_after; /* strictly behind this place */
 	struct str after_name, after_owner;
 	size_t limit; /* at most this many */
 };
 /* @tokens is borrowed for the callback. */
-typedef void(store_tokens_fn)(
-	void *arg, const struct status *status, struct token *const *tokens, size_t n);
 void store_token_list(struct store *s, const struct store_token_query *query,
 	struct store_waiter waiter, store_tokens_fn *done);
 

@@ -17,7 +17,11 @@
 
 enum store_op_type {
 	STORE_OP_TOKEN_INSERT,
+	STORE_OP_TOKEN_REPLACE,
 	STORE_OP_TOKEN_DELETE,
+	STORE_OP_TOKENS_DELETE,
+	STORE_OP_TOKENS_PURGE,
+	STORE_OP_TOKENS_USED,
 	STORE_OP_TOKEN_BY_HASH,
 	STORE_OP_TOKEN_BY_NAME,
 	STORE_OP_TOKEN_LIST,
@@ -53,11 +57,29 @@ struct store_op {
 			struct token *token; /* a reference */
 			struct str roles;    /* as row_roles_format has them */
 			struct store_request_id request;
-		} insert;
+			struct store_token_limit limit;
+			/* For replace: a reference, and its roles. */
+			struct token *old;
+			struct str old_roles;
+		} insert; /* and replace */
 		struct {
 			enum token_kind kind;
 			struct str owner, name;
 		} by_name; /* and delete */
+		struct {
+			enum token_kind kind;
+			struct str owner;
+			size_t limit;
+		} of_owner; /* tokens_delete */
+		struct {
+			struct date day;
+			size_t limit;
+		} purge;
+		struct {
+			const struct store_token_use *uses;
+			size_t n;
+			int64_t apart_us;
+		} used;
 		struct token_hash hash;
 		struct store_token_query query;
 		struct {
@@ -80,6 +102,7 @@ struct store_op {
 		uint8_t salt[32];
 		struct token **tokens; /* an array of references */
 		size_t n_tokens;
+		size_t count;                 /* of tokens_purge */
 		struct store_profile profile; /* its texts are in @memory, as is @value */
 		struct role_set *roles;
 		struct str value;
@@ -91,21 +114,27 @@ struct store_op {
 		store_insert_fn *insert;
 		store_token_fn *token;
 		store_tokens_fn *tokens;
+		store_count_fn *count;
 		store_profile_fn *profile;
 		store_roles_fn *roles;
 		store_setting_fn *setting;
 	} done;
-	char texts[];
+	_Alignas(max_align_t) char texts[];
 };
 
 /* Releases what came out, so that the operation can be done again. */
 void store_op_clear(struct store_op *op);
+/* Adds to op->out.tokens; takes the reference. */
+void store_op_add_token(struct store_op *op, struct token *_takes_token);
 /* The deadline passed, and it must not begin. */
 bool store_op_is_late(const struct store_op *op, struct mono_time now);
 /* Answers and forgets the operation; any thread. What came out counts only if @status is OK. */
 void store_op_finish(struct store_op *op, struct status status);
 /* For a batch of answers: finishes each with its own op->status. */
 void store_op_finish_all(struct list *ops);
+
+/* The error of an insert beyond its limit. */
+struct status store_limit_reached(struct str owner, const struct store_token_limit *limit);
 
 struct store_ops {
 	const char *name; /* "sqlite" */
@@ -128,7 +157,9 @@ struct store {
 /* The adapter's store is about to be freed. */
 void store_done(struct store *s);
 
-/* Tells the listeners. */
+/* Tells the listeners of what a write that is durable did; one that changed nothing they know of
+ * tells nothing. */
+void store_tell(const struct store *s, const struct store_op *op);
 void store_tell_token(const struct store *s, const struct token *token);
 void store_tell_roles(const struct store *s);
 void store_tell_all(const struct store *s);

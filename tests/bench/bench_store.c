@@ -95,7 +95,7 @@ static void insert_next(struct client *c)
 	struct token *t = next_token();
 	struct store_waiter waiter = {c->run->d->loop, MONO_TIME_NEVER, c};
 	c->began_us = clock_mono(&clock_system).us;
-	store_token_insert(c->run->d->store, t, NULL, waiter, on_inserted);
+	store_token_insert(c->run->d->store, t, NULL, NULL, waiter, on_inserted);
 	token_unref(t);
 }
 

@@ -51,6 +51,10 @@ static void assert_same_token(const struct token *a, const struct token *b)
 	assert_int_equal(x->expires.days, y->expires.days);
 	assert_int_equal(x->created.us, y->created.us);
 	assert_int_equal(x->last_used.us, y->last_used.us);
+	assert_str(x->last_used_from, y->last_used_from.p);
+	assert_int_equal(x->old_until.us, y->old_until.us);
+	if (x->old_until.us)
+		assert_true(token_hash_eq(&x->old_hash, &y->old_hash));
 	assert_true(token_hash_eq(&x->hash, &y->hash));
 }
 
@@ -287,7 +291,7 @@ static void request_whose_token_was_deleted_is_not_found(void **state)
 	/* A token made since under the same name is another one. */
 	assert_ok(driver_insert(d, t2));
 	assert_status(driver_insert_request(d, t2, &request, &result), STATUS_NOT_FOUND,
-		"the token that request_id 'r1' made was deleted since");
+		"the token that request_id 'r1' made was deleted or rotated since");
 }
 
 static void request_that_failed_leaves_no_trace(void **state)
@@ -304,6 +308,220 @@ static void request_that_failed_leaves_no_trace(void **state)
 	assert_ok(driver_insert_request(d, t2, &request, &result));
 	assert_false(result.replayed);
 	token_unref(result.token);
+}
+
+/* --- The life of a token --- */
+
+/* As @t, with the secret of @hash_of, and its own good until @old_until_us. */
+static struct token *rotated(const struct token *t, const char *hash_of, int64_t old_until_us)
+{
+	struct token_fields f = t->fields;
+	f.hash = make_hash("hash", hash_of);
+	f.old_until.us = old_until_us;
+	f.old_hash = t->fields.hash;
+	return token_new(&f);
+}
+
+static void replaced_token_is_read_as_it_is_now(void **state)
+{
+	struct store_driver *d = *state;
+	static const struct str roles[] = {{"osmo-backend", 12}, {"a \"b\"", 5}};
+	_cleanup_(token_unrefp) struct token *t = make_token(TOKEN_USER, "alice", "ci", TODAY);
+	assert_ok(driver_insert(d, t));
+	struct token_fields f = t->fields;
+	f.description = STR("for the nightly build");
+	f.roles = roles;
+	f.n_roles = 2;
+	f.expires.days = TODAY + 7;
+	f.created.us += 5; /* these two are not replaced */
+	f.last_used.us = 999;
+	_cleanup_(token_unrefp) struct token *to = token_new(&f), *found = NULL;
+	assert_ok(driver_replace(d, t, to));
+	f.created = t->fields.created;
+	f.last_used = t->fields.last_used;
+	_cleanup_(token_unrefp) struct token *wanted = token_new(&f);
+	assert_ok(driver_by_hash(d, &t->fields.hash, &found));
+	assert_same_token(found, wanted);
+	assert_int_equal(store_token_counts(d->store).user_tokens, 1);
+}
+
+static void old_secret_is_found_while_its_row_has_it(void **state)
+{
+	struct store_driver *d = *state;
+	_cleanup_(token_unrefp) struct token *t = make_token(TOKEN_USER, "alice", "ci", TODAY);
+	_cleanup_(token_unrefp) struct token *second = rotated(t, "2", INT64_C(77000000)),
+					     *third = rotated(second, "3", 0);
+	_cleanup_(token_unrefp) struct token *found = NULL, *by_old = NULL;
+	assert_ok(driver_insert(d, t));
+	assert_ok(driver_replace(d, t, second));
+	assert_ok(driver_by_hash(d, &second->fields.hash, &found));
+	assert_same_token(found, second);
+	assert_ok(driver_by_hash(d, &t->fields.hash, &by_old));
+	assert_same_token(by_old, second);
+
+	assert_ok(driver_replace(d, second, third));
+	assert_int_equal(driver_by_hash(d, &t->fields.hash, NULL).code, STATUS_NOT_FOUND);
+	assert_int_equal(driver_by_hash(d, &second->fields.hash, NULL).code, STATUS_NOT_FOUND);
+	assert_ok(driver_by_hash(d, &third->fields.hash, NULL));
+}
+
+static void replace_of_what_was_changed_meanwhile_is_aborted(void **state)
+{
+	struct store_driver *d = *state;
+	_cleanup_(token_unrefp) struct token *t = make_token(TOKEN_USER, "alice", "ci", TODAY);
+	_cleanup_(token_unrefp) struct token *mine = rotated(t, "mine", 0),
+					     *theirs = rotated(t, "theirs", 0);
+	assert_status(driver_replace(d, t, mine), STATUS_NOT_FOUND, "token 'ci' does not exist");
+	assert_ok(driver_insert(d, t));
+	assert_ok(driver_replace(d, t, theirs));
+	assert_status(driver_replace(d, t, mine), STATUS_ABORTED,
+		"token 'ci' was changed at the same time");
+	assert_ok(driver_by_hash(d, &theirs->fields.hash, NULL));
+	assert_ok(driver_replace(d, theirs, mine));
+
+	struct token_fields f = mine->fields;
+	f.roles = (const struct str[]){STR("other")};
+	f.n_roles = 1;
+	_cleanup_(token_unrefp) struct token *other_roles = token_new(&f);
+	assert_int_equal(driver_replace(d, other_roles, theirs).code, STATUS_ABORTED);
+}
+
+static void replace_takes_no_secret_that_another_token_has(void **state)
+{
+	struct store_driver *d = *state;
+	_cleanup_(token_unrefp) struct token *t = make_token(TOKEN_USER, "alice", "ci", TODAY);
+	_cleanup_(token_unrefp) struct token *other = token_with_hash("cd", "taken");
+	_cleanup_(token_unrefp) struct token *to = rotated(t, "taken", 0);
+	assert_ok(driver_insert(d, t));
+	assert_ok(driver_insert(d, other));
+	assert_status(driver_replace(d, t, to), STATUS_ALREADY_EXISTS,
+		"another token has the same secret already");
+	assert_ok(driver_by_hash(d, &t->fields.hash, NULL));
+}
+
+static void replace_sent_again_gets_the_first_result(void **state)
+{
+	struct store_driver *d = *state;
+	struct store_request_id first = request_of("user:alice", "r1", 1), second = first;
+	memset(second.salt, 9, sizeof second.salt);
+	_cleanup_(token_unrefp) struct token *t = make_token(TOKEN_USER, "alice", "ci", TODAY);
+	_cleanup_(token_unrefp) struct token *to = rotated(t, "2", INT64_C(5000000)),
+					     *again = rotated(to, "3", INT64_C(5000000));
+	struct store_insert_result result;
+	assert_ok(driver_insert(d, t));
+	assert_ok(driver_replace_request(d, t, to, &first, &result));
+	assert_false(result.replayed);
+	token_unref(result.token);
+	/* Who sends it again has read the token anew. */
+	assert_ok(driver_replace_request(d, to, again, &second, &result));
+	assert_true(result.replayed);
+	assert_memory_equal(result.salt, first.salt, sizeof result.salt);
+	assert_same_token(result.token, to);
+	token_unref(result.token);
+	assert_ok(driver_by_hash(d, &t->fields.hash, NULL));
+}
+
+static void all_tokens_of_an_owner_are_deleted_and_no_others(void **state)
+{
+	struct store_driver *d = *state;
+	size_t n;
+	_cleanup_(token_unrefp) struct token *last = NULL;
+	insert(d, TOKEN_USER, "alice", "a", TODAY);
+	insert(d, TOKEN_USER, "alice", "b", 1);
+	insert(d, TOKEN_USER, "alice", "c", TODAY);
+	insert(d, TOKEN_USER, "alicea", "a", TODAY);
+	insert(d, TOKEN_USER, "bob", "a", TODAY);
+	insert(d, TOKEN_SERVICE, "alice", "alice", TODAY);
+	assert_ok(driver_delete_all(d, TOKEN_USER, "alice", 2, &n, NULL));
+	assert_int_equal(n, 2);
+	assert_ok(driver_delete_all(d, TOKEN_USER, "alice", 2, &n, &last));
+	assert_int_equal(n, 1);
+	assert_str(last->fields.owner, "alice");
+	assert_ok(driver_delete_all(d, TOKEN_USER, "alice", 2, &n, NULL));
+	assert_int_equal(n, 0);
+	struct store_counts counts = store_token_counts(d->store);
+	assert_int_equal(counts.user_tokens, 2);
+	assert_int_equal(counts.service_tokens, 1);
+	assert_ok(driver_by_name(d, TOKEN_USER, "bob", "a", NULL));
+}
+
+static void purge_takes_the_longest_expired_first_and_no_other(void **state)
+{
+	struct store_driver *d = *state;
+	size_t n;
+	insert(d, TOKEN_USER, "alice", "yesterday", TODAY - 1);
+	insert(d, TOKEN_USER, "alice", "today", TODAY);
+	insert(d, TOKEN_SERVICE, "old", "old", TODAY - 9);
+	insert(d, TOKEN_USER, "bob", "tomorrow", TODAY + 1);
+	assert_ok(driver_purge(d, TODAY, 1, &n));
+	assert_int_equal(n, 1);
+	assert_int_equal(
+		driver_by_name(d, TOKEN_SERVICE, "old", "old", NULL).code, STATUS_NOT_FOUND);
+	assert_int_equal(store_token_counts(d->store).service_tokens, 0);
+	assert_ok(driver_purge(d, TODAY - 1, 100, &n));
+	assert_int_equal(n, 1);
+	assert_ok(driver_by_name(d, TOKEN_USER, "alice", "today", NULL));
+	assert_ok(driver_purge(d, TODAY, 100, &n));
+	assert_int_equal(n, 1);
+	assert_ok(driver_purge(d, TODAY, 100, &n));
+	assert_int_equal(n, 0);
+	assert_ok(driver_by_name(d, TOKEN_USER, "bob", "tomorrow", NULL));
+	assert_int_equal(store_token_counts(d->store).user_tokens, 1);
+}
+
+static void use_is_kept_unless_a_recent_one_is(void **state)
+{
+	struct store_driver *d = *state;
+	const int64_t minute = 60 * US_PER_S, start = 1000 * minute;
+	_cleanup_(token_unrefp) struct token *a = make_token(TOKEN_USER, "alice", "a", TODAY);
+	_cleanup_(token_unrefp) struct token *b = make_token(TOKEN_USER, "alice", "b", TODAY);
+	assert_ok(driver_insert(d, a));
+	assert_ok(driver_insert(d, b));
+	const struct store_token_use uses[] = {
+		{a->fields.hash, {start}, STR("192.0.2.1")},
+		{make_hash("no", "body"), {start}, STR("192.0.2.2")},
+		{b->fields.hash, {start + 5}, STR("2001:db8::1")},
+	};
+	assert_ok(driver_used(d, uses, 3, minute));
+	const struct store_token_use soon = {a->fields.hash, {start + minute - 1}, STR("x")};
+	assert_ok(driver_used(d, &soon, 1, minute));
+	_cleanup_(token_unrefp) struct token *found_a = NULL, *found_b = NULL, *later = NULL;
+	assert_ok(driver_by_name(d, TOKEN_USER, "alice", "a", &found_a));
+	assert_int_equal(found_a->fields.last_used.us, start);
+	assert_str(found_a->fields.last_used_from, "192.0.2.1");
+	assert_ok(driver_by_name(d, TOKEN_USER, "alice", "b", &found_b));
+	assert_int_equal(found_b->fields.last_used.us, start + 5);
+	assert_str(found_b->fields.last_used_from, "2001:db8::1");
+	const struct store_token_use next = {a->fields.hash, {start + minute}, STR("y")};
+	assert_ok(driver_used(d, &next, 1, minute));
+	assert_ok(driver_by_name(d, TOKEN_USER, "alice", "a", &later));
+	assert_int_equal(later->fields.last_used.us, start + minute);
+	assert_str(later->fields.last_used_from, "y");
+	/* A replacement keeps it. */
+	_cleanup_(token_unrefp) struct token *to = rotated(a, "2", 0), *after = NULL;
+	assert_ok(driver_replace(d, a, to));
+	assert_ok(driver_by_hash(d, &to->fields.hash, &after));
+	assert_int_equal(after->fields.last_used.us, start + minute);
+}
+
+static void limit_counts_the_living_tokens_of_one_owner_and_kind(void **state)
+{
+	struct store_driver *d = *state;
+	const struct store_token_limit limit = {2, {TODAY}};
+	_cleanup_(token_unrefp) struct token *b = make_token(TOKEN_USER, "alice", "b", TODAY + 1),
+					     *c = make_token(TOKEN_USER, "alice", "c", TODAY + 1),
+					     *again = make_token(TOKEN_USER, "alice", "b", TODAY);
+	insert(d, TOKEN_USER, "alice", "expired", TODAY);
+	insert(d, TOKEN_USER, "alice", "a", TODAY + 1);
+	insert(d, TOKEN_USER, "bob", "a", TODAY + 1);
+	insert(d, TOKEN_SERVICE, "alice", "alice", TODAY + 1);
+	assert_ok(driver_insert_limited(d, b, &limit));
+	assert_status(driver_insert_limited(d, c, &limit), STATUS_RESOURCE_EXHAUSTED,
+		"alice has 2 access tokens, which is the most a user may have: delete one first");
+	assert_int_equal(driver_insert_limited(d, again, &limit).code, STATUS_ALREADY_EXISTS);
+	assert_int_equal(store_token_counts(d->store).user_tokens, 4);
+	assert_ok(driver_delete(d, TOKEN_USER, "alice", "a", NULL));
+	assert_ok(driver_insert_limited(d, c, &limit));
 }
 
 static _Atomic int64_t test_now_us;
@@ -359,11 +577,8 @@ static void assert_list(
 
 static struct store_token_query query_of(const char *owner, size_t limit)
 {
-	return (struct store_token_query){.kind = TOKEN_USER,
-		.any_owner = !owner,
-		.owner = str_of(owner),
-		.today = {TODAY},
-		.limit = limit};
+	return (struct store_token_query){
+		.kind = TOKEN_USER, .any_owner = !owner, .owner = str_of(owner), .limit = limit};
 }
 
 static void fill(struct store_driver *d)
@@ -434,16 +649,23 @@ static void list_page_token_survives_deletion_and_insertion(void **state)
 	assert_list(d, &q, "alphaa alphabet beta");
 }
 
-static void list_is_filtered_by_prefix_name_and_state(void **state)
+static void list_is_filtered_by_prefix_name_and_expiry(void **state)
 {
 	struct store_driver *d = *state;
 	fill(d);
 	struct store_token_query q = query_of("alice", 100);
 	q.name_prefix = STR("alpha");
 	assert_list(d, &q, "alpha alphabet");
-	q.state = STORE_TOKEN_ACTIVE;
+	q.has_expires_from = true;
+	q.expires_from.days = TODAY + 1;
 	assert_list(d, &q, "alpha");
-	q.state = STORE_TOKEN_EXPIRED;
+	q.has_expires_from = false;
+	q.has_expires_until = true;
+	q.expires_until.days = TODAY;
+	assert_list(d, &q, "alphabet");
+	q.has_expires_from = true;
+	assert_list(d, &q, "");
+	q.expires_from.days = TODAY;
 	assert_list(d, &q, "alphabet");
 	q = query_of("alice", 100);
 	q.name = STR("alpha");
@@ -453,7 +675,8 @@ static void list_is_filtered_by_prefix_name_and_state(void **state)
 	q = query_of(NULL, 100);
 	q.name = STR("alpha");
 	assert_list(d, &q, "alice/alpha bob/alpha carol/alpha");
-	q.state = STORE_TOKEN_EXPIRED;
+	q.has_expires_until = true;
+	q.expires_until.days = TODAY;
 	assert_list(d, &q, "bob/alpha");
 	q = query_of(NULL, 100);
 	q.name_prefix = STR("alpha");
@@ -642,7 +865,7 @@ static void of_many_that_want_a_name_one_gets_it(void **state)
 		snprintf(hash_of, sizeof hash_of, "%d", i);
 		_cleanup_(token_unrefp) struct token *t = token_with_hash(name, hash_of);
 		struct store_waiter waiter = {d->loop, MONO_TIME_NEVER, &crowd};
-		store_token_insert(d->store, t, NULL, waiter, on_crowd_insert);
+		store_token_insert(d->store, t, NULL, NULL, waiter, on_crowd_insert);
 	}
 	latch_wait(crowd.latch);
 	latch_free(crowd.latch);
@@ -651,13 +874,36 @@ static void of_many_that_want_a_name_one_gets_it(void **state)
 	assert_int_equal(store_token_counts(d->store).user_tokens, NAMES);
 }
 
+static void many_at_once_do_not_get_past_a_limit(void **state)
+{
+	struct store_driver *d = *state;
+	enum {
+		N = 200,
+		LIMIT = 7
+	};
+	const struct store_token_limit limit = {LIMIT, {TODAY - 1}};
+	struct crowd crowd = {.d = d, .latch = latch_new(N)};
+	for (int i = 0; i < N; i++) {
+		char name[32];
+		snprintf(name, sizeof name, "n%d", i);
+		_cleanup_(token_unrefp) struct token *t = token_with_hash(name, name);
+		struct store_waiter waiter = {d->loop, MONO_TIME_NEVER, &crowd};
+		store_token_insert(d->store, t, NULL, &limit, waiter, on_crowd_insert);
+	}
+	latch_wait(crowd.latch);
+	latch_free(crowd.latch);
+	assert_int_equal(crowd.ok, LIMIT);
+	assert_int_equal(crowd.exhausted, N - LIMIT);
+	assert_int_equal(store_token_counts(d->store).user_tokens, LIMIT);
+}
+
 static void operation_past_its_deadline_does_not_begin(void **state)
 {
 	struct store_driver *d = *state;
 	struct crowd crowd = {.d = d, .latch = latch_new(1)};
 	_cleanup_(token_unrefp) struct token *t = make_token(TOKEN_USER, "alice", "late", TODAY);
 	struct store_waiter waiter = {d->loop, clock_mono(&clock_system), &crowd};
-	store_token_insert(d->store, t, NULL, waiter, on_crowd_insert);
+	store_token_insert(d->store, t, NULL, NULL, waiter, on_crowd_insert);
 	latch_wait(crowd.latch);
 	latch_free(crowd.latch);
 	assert_int_equal(crowd.other, 1);
@@ -682,7 +928,7 @@ static void too_many_that_wait_are_refused_at_once_and_none_is_lost(void **state
 	}
 	for (int i = 0; i < N; i++) {
 		struct store_waiter waiter = {d.loop, MONO_TIME_NEVER, &crowd};
-		store_token_insert(d.store, tokens[i], NULL, waiter, on_crowd_insert);
+		store_token_insert(d.store, tokens[i], NULL, NULL, waiter, on_crowd_insert);
 	}
 	latch_wait(crowd.latch);
 	latch_free(crowd.latch);
@@ -707,7 +953,7 @@ static void stop_finishes_what_was_begun(void **state)
 		snprintf(name, sizeof name, "n%d", i);
 		_cleanup_(token_unrefp) struct token *t = token_with_hash(name, name);
 		struct store_waiter waiter = {d->loop, MONO_TIME_NEVER, &crowd};
-		store_token_insert(d->store, t, NULL, waiter, on_crowd_insert);
+		store_token_insert(d->store, t, NULL, NULL, waiter, on_crowd_insert);
 	}
 	store_driver_close(d);
 	latch_wait(crowd.latch);
@@ -722,12 +968,15 @@ static void stop_finishes_what_was_begun(void **state)
 struct heard {
 	atomic_int tokens, roles;
 	char last[64];
+	struct token_hash hashes[2]; /* of the last two, the last first */
 };
 
 static void hear_token(void *arg, const struct token_fields *token)
 {
 	struct heard *h = arg;
 	snprintf(h->last, sizeof h->last, "%.*s/%.*s", STR_ARG(token->owner), STR_ARG(token->name));
+	h->hashes[1] = h->hashes[0];
+	h->hashes[0] = token->hash;
 	atomic_fetch_add(&h->tokens, 1);
 }
 
@@ -750,6 +999,20 @@ static void listener_hears_of_a_change_before_the_one_who_made_it(void **state)
 	assert_int_equal(heard.tokens, 2);
 	assert_int_equal(driver_delete(d, TOKEN_USER, "alice", "ci", NULL).code, STATUS_NOT_FOUND);
 	assert_int_equal(heard.tokens, 2);
+	/* Of a replacement: what was, and what is. */
+	_cleanup_(token_unrefp) struct token *t = make_token(TOKEN_USER, "alice", "ci", TODAY);
+	_cleanup_(token_unrefp) struct token *to = rotated(t, "2", INT64_C(5000000));
+	assert_ok(driver_insert(d, t));
+	assert_int_equal(heard.tokens, 3);
+	assert_ok(driver_replace(d, t, to));
+	assert_int_equal(heard.tokens, 5);
+	assert_true(token_hash_eq(&heard.hashes[1], &t->fields.hash));
+	assert_true(token_hash_eq(&heard.hashes[0], &to->fields.hash));
+	size_t n;
+	assert_ok(driver_delete_all(d, TOKEN_USER, "alice", 10, &n, NULL));
+	assert_int_equal(heard.tokens, 6);
+	assert_true(token_hash_eq(&heard.hashes[0], &to->fields.hash));
+	assert_int_equal(heard.tokens, 6);
 	const struct role role = {.name = STR("dev")};
 	assert_ok(driver_role_put(d, &role));
 	assert_int_equal(heard.roles, 1);
@@ -785,11 +1048,20 @@ int main(void)
 		TEST(request_whose_token_was_deleted_is_not_found),
 		TEST(request_that_failed_leaves_no_trace),
 		cmocka_unit_test(request_is_forgotten_after_a_day),
+		TEST(replaced_token_is_read_as_it_is_now),
+		TEST(old_secret_is_found_while_its_row_has_it),
+		TEST(replace_of_what_was_changed_meanwhile_is_aborted),
+		TEST(replace_takes_no_secret_that_another_token_has),
+		TEST(replace_sent_again_gets_the_first_result),
+		TEST(all_tokens_of_an_owner_are_deleted_and_no_others),
+		TEST(purge_takes_the_longest_expired_first_and_no_other),
+		TEST(use_is_kept_unless_a_recent_one_is),
+		TEST(limit_counts_the_living_tokens_of_one_owner_and_kind),
 		TEST(list_of_an_owner_is_in_order_of_bytes),
 		TEST(list_of_all_is_in_order_of_name_and_owner),
 		TEST(list_goes_on_strictly_behind_a_place),
 		TEST(list_page_token_survives_deletion_and_insertion),
-		TEST(list_is_filtered_by_prefix_name_and_state),
+		TEST(list_is_filtered_by_prefix_name_and_expiry),
 		TEST(list_pages_add_up_to_the_whole),
 		TEST(profile_never_written_reads_as_nothing_chosen),
 		TEST(profile_change_leaves_the_rest),
@@ -798,6 +1070,7 @@ int main(void)
 		TEST(setting_is_read_as_written),
 		TEST(first_one_to_set_a_setting_wins),
 		TEST(of_many_that_want_a_name_one_gets_it),
+		TEST(many_at_once_do_not_get_past_a_limit),
 		TEST(operation_past_its_deadline_does_not_begin),
 		cmocka_unit_test(too_many_that_wait_are_refused_at_once_and_none_is_lost),
 		TEST(stop_finishes_what_was_begun),

@@ -186,10 +186,90 @@ struct status driver_insert_request(struct store_driver *d, struct token *token,
 {
 	struct wait w = {.latch = NULL};
 	struct store_waiter waiter = begin(d, &w);
-	store_token_insert(d->store, token, request, waiter, on_insert);
+	store_token_insert(d->store, token, request, NULL, waiter, on_insert);
 	struct status status = end(&w);
 	*ret = w.insert;
 	return status;
+}
+
+struct status driver_insert_limited(
+	struct store_driver *d, struct token *token, const struct store_token_limit *limit)
+{
+	struct wait w = {.latch = NULL};
+	struct store_waiter waiter = begin(d, &w);
+	store_token_insert(d->store, token, NULL, limit, waiter, on_insert);
+	struct status status = end(&w);
+	token_unref(w.insert.token);
+	return status;
+}
+
+struct status driver_replace_request(struct store_driver *d, struct token *old, struct token *token,
+	const struct store_request_id *request, struct store_insert_result *ret)
+{
+	struct wait w = {.latch = NULL};
+	struct store_waiter waiter = begin(d, &w);
+	store_token_replace(d->store, old, token, request, waiter, on_insert);
+	struct status status = end(&w);
+	*ret = w.insert;
+	return status;
+}
+
+struct status driver_replace(struct store_driver *d, struct token *old, struct token *token)
+{
+	struct store_insert_result result;
+	struct status status = driver_replace_request(d, old, token, NULL, &result);
+	token_unref(result.token);
+	return status;
+}
+
+static void on_deleted_all(
+	void *arg, const struct status *status, struct token *const *tokens, size_t n)
+{
+	struct wait *w = arg;
+	w->n = n;
+	w->token = n ? token_ref(tokens[n - 1]) : NULL;
+	answer(w, status);
+}
+
+struct status driver_delete_all(struct store_driver *d, enum token_kind kind, const char *owner,
+	size_t limit, size_t *ret_n, struct token **ret_last)
+{
+	struct wait w = {.latch = NULL};
+	struct store_waiter waiter = begin(d, &w);
+	store_tokens_delete(d->store, kind, str_of(owner), limit, waiter, on_deleted_all);
+	struct status status = end(&w);
+	*ret_n = w.n;
+	if (ret_last)
+		*ret_last = w.token;
+	else
+		token_unref(w.token);
+	return status;
+}
+
+static void on_count(void *arg, const struct status *status, size_t n)
+{
+	struct wait *w = arg;
+	w->n = n;
+	answer(w, status);
+}
+
+struct status driver_purge(struct store_driver *d, int32_t day, size_t limit, size_t *ret_n)
+{
+	struct wait w = {.latch = NULL};
+	struct store_waiter waiter = begin(d, &w);
+	store_tokens_purge(d->store, (struct date){day}, limit, waiter, on_count);
+	struct status status = end(&w);
+	*ret_n = w.n;
+	return status;
+}
+
+struct status driver_used(
+	struct store_driver *d, const struct store_token_use *uses, size_t n, int64_t apart_us)
+{
+	struct wait w = {.latch = NULL};
+	struct store_waiter waiter = begin(d, &w);
+	store_tokens_used(d->store, uses, n, apart_us, waiter, on_done);
+	return end(&w);
 }
 
 struct status driver_insert(struct store_driver *d, struct token *token)

@@ -37,6 +37,17 @@ void store_driver_done(struct store_driver *d);
 struct status driver_insert(struct store_driver *d, struct token *token);
 struct status driver_insert_request(struct store_driver *d, struct token *token,
 	const struct store_request_id *request, struct store_insert_result *ret);
+struct status driver_insert_limited(
+	struct store_driver *d, struct token *token, const struct store_token_limit *limit);
+struct status driver_replace(struct store_driver *d, struct token *old, struct token *token);
+struct status driver_replace_request(struct store_driver *d, struct token *old, struct token *token,
+	const struct store_request_id *request, struct store_insert_result *ret);
+/* *@ret_n: how many; *@ret_last (may be NULL): the last one, with a reference. */
+struct status driver_delete_all(struct store_driver *d, enum token_kind kind, const char *owner,
+	size_t limit, size_t *ret_n, struct token **ret_last);
+struct status driver_purge(struct store_driver *d, int32_t day, size_t limit, size_t *ret_n);
+struct status driver_used(
+	struct store_driver *d, const struct store_token_use *uses, size_t n, int64_t apart_us);
 struct status driver_delete(struct store_driver *d, enum token_kind kind, const char *owner,
 	const char *name, struct token **ret);
 struct status driver_by_hash(

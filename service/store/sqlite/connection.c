@@ -10,7 +10,8 @@
 #include <string.h>
 
 #define TOKEN_COLUMNS                                                                              \
-	"hash, kind, owner, name, description, roles, expires_day, created_us, last_used_us"
+	"hash, kind, owner, name, description, roles, expires_day, created_us, last_used_us, "     \
+	"last_used_from, old_hash, old_until_us"
 
 static const char *const statement_texts[STATEMENT_ID_COUNT] = {
 	/* IMMEDIATE: a transaction that starts as a reader may be refused when it begins to write.
@@ -27,21 +28,41 @@ static const char *const statement_texts[STATEMENT_ID_COUNT] = {
 			       "(SELECT value FROM counter WHERE name = 'service_tokens')",
 	[STATEMENT_COUNT_BY] = "UPDATE counter SET value = value + ?2 WHERE name = ?1",
 	[STATEMENT_TOKEN_INSERT] = "INSERT INTO token (" TOKEN_COLUMNS ") "
-				   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) "
+				   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) "
 				   "ON CONFLICT (kind, owner, name) DO NOTHING",
+	[STATEMENT_TOKEN_REPLACE] =
+		"UPDATE token SET hash = ?4, description = ?5, roles = ?6, expires_day = ?7, "
+		"old_hash = ?8, old_until_us = ?9 WHERE kind = ?1 AND owner = ?2 AND name = ?3",
 	[STATEMENT_TOKEN_DELETE] = "DELETE FROM token WHERE kind = ?1 AND owner = ?2 AND name = ?3",
+	[STATEMENT_TOKEN_USED] = "UPDATE token SET last_used_us = ?2, last_used_from = ?3 "
+				 "WHERE hash = ?1 AND last_used_us <= ?4",
+	/* The first is told by the index alone and is nearly always enough. */
+	[STATEMENT_TOKENS_COUNT] = "SELECT count(*) FROM (SELECT 1 FROM token "
+				   "WHERE kind = ?1 AND owner = ?2 LIMIT ?3)",
+	[STATEMENT_TOKENS_COUNT_LIVE] =
+		"SELECT count(*) FROM (SELECT 1 FROM token "
+		"WHERE kind = ?1 AND owner = ?2 AND +expires_day > ?4 LIMIT ?3)",
+	[STATEMENT_TOKENS_DELETE] =
+		"DELETE FROM token WHERE rowid IN "
+		"(SELECT rowid FROM token WHERE kind = ?1 AND owner = ?2 LIMIT ?3) "
+		"RETURNING " TOKEN_COLUMNS,
+	[STATEMENT_TOKENS_PURGE] = "DELETE FROM token WHERE rowid IN "
+				   "(SELECT rowid FROM token WHERE expires_day <= ?1 "
+				   "ORDER BY expires_day LIMIT ?2) RETURNING kind",
 	[STATEMENT_TOKEN_BY_HASH] = "SELECT " TOKEN_COLUMNS " FROM token WHERE hash = ?1",
+	[STATEMENT_TOKEN_BY_OLD_HASH] = "SELECT " TOKEN_COLUMNS " FROM token WHERE old_hash = ?1",
 	[STATEMENT_TOKEN_BY_NAME] = "SELECT " TOKEN_COLUMNS " FROM token "
 				    "WHERE kind = ?1 AND owner = ?2 AND name = ?3",
-	/* ?3 is the place of the page: where it begins; ?4 is the name that is behind us. */
+	/* ?3 is the place of the page: where it begins; ?4 is the name that is behind us. The plus
+	 * keeps these on the index that has their order. */
 	[STATEMENT_TOKENS_OF_OWNER] =
 		"SELECT " TOKEN_COLUMNS " FROM token "
 		"WHERE kind = ?1 AND owner = ?2 AND name >= ?3 AND name <> ?4 AND name <= ?5 "
-		"AND expires_day > ?6 AND expires_day <= ?7 ORDER BY name LIMIT ?8",
+		"AND +expires_day >= ?6 AND +expires_day <= ?7 ORDER BY name LIMIT ?8",
 	[STATEMENT_TOKENS_OF_ALL] =
 		"SELECT " TOKEN_COLUMNS " FROM token "
 		"WHERE kind = ?1 AND (name, owner) > (?3, ?4) AND name <= ?5 "
-		"AND expires_day > ?6 AND expires_day <= ?7 ORDER BY name, owner LIMIT ?8",
+		"AND +expires_day >= ?6 AND +expires_day <= ?7 ORDER BY name, owner LIMIT ?8",
 	[STATEMENT_REQUEST_GET] = "SELECT fingerprint, salt, token_hash FROM request "
 				  "WHERE principal = ?1 AND id = ?2 AND expires_us > ?3",
 	[STATEMENT_REQUEST_PUT] =
@@ -360,6 +381,11 @@ struct status statement_run(struct statement *s)
 {
 	bool row;
 	return statement_step(s, &row);
+}
+
+void statement_again(struct statement *s)
+{
+	note(s, sqlite3_reset(s->stmt));
 }
 
 int64_t column_int(const struct statement *s, int at)

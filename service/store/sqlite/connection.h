@@ -31,8 +31,15 @@ enum statement_id {
 	STATEMENT_COUNTERS,
 	STATEMENT_COUNT_BY,
 	STATEMENT_TOKEN_INSERT,
+	STATEMENT_TOKEN_REPLACE,
 	STATEMENT_TOKEN_DELETE,
+	STATEMENT_TOKEN_USED,
+	STATEMENT_TOKENS_COUNT,
+	STATEMENT_TOKENS_COUNT_LIVE,
+	STATEMENT_TOKENS_DELETE,
+	STATEMENT_TOKENS_PURGE,
 	STATEMENT_TOKEN_BY_HASH,
+	STATEMENT_TOKEN_BY_OLD_HASH,
 	STATEMENT_TOKEN_BY_NAME,
 	STATEMENT_TOKENS_OF_OWNER,
 	STATEMENT_TOKENS_OF_ALL,
@@ -113,6 +120,8 @@ void bind_int(struct statement *s, int at, int64_t value);
 struct status statement_step(struct statement *s, bool *ret_row);
 /* Runs one that gives no rows. */
 struct status statement_run(struct statement *s);
+/* After statement_run: it can be bound and run again. */
+void statement_again(struct statement *s);
 /* Rows that the last insert, update or delete of the connection changed. */
 int connection_changes(const struct connection *c);
 

@@ -2,7 +2,6 @@
 #include "service/store/sqlite/operations.h"
 
 #include "common/base/arena.h"
-#include "common/base/xalloc.h"
 #include "service/store/row_codec.h"
 
 #include <stdint.h>
@@ -30,11 +29,15 @@ static struct status token_of_row(struct statement *s, struct token **ret)
 		.expires = {(int32_t)column_int(s, 6)},
 		.created = {column_int(s, 7)},
 		.last_used = {column_int(s, 8)},
+		.last_used_from = column_text(s, 9),
+		.old_until = {column_int(s, 11)},
 	};
-	struct str hash = column_text(s, 0);
-	if (hash.n != sizeof f.hash.bytes)
+	struct str hash = column_text(s, 0), old_hash = column_text(s, 10);
+	if (hash.n != sizeof f.hash.bytes || (old_hash.p && old_hash.n != sizeof f.hash.bytes))
 		return damaged(s->c);
 	memcpy(f.hash.bytes, hash.p, sizeof f.hash.bytes);
+	if (old_hash.p)
+		memcpy(f.old_hash.bytes, old_hash.p, sizeof f.old_hash.bytes);
 	struct status roles = row_roles_parse(column_text(s, 5), arena, &f.roles, &f.n_roles);
 	if (!status_is_ok(&roles))
 		return damaged(s->c);
@@ -51,18 +54,26 @@ static struct status find_token(struct statement *s, struct token **ret)
 	return row ? token_of_row(s, ret) : status_ok();
 }
 
-static struct status find_by_hash(
-	struct connection *c, const struct token_hash *hash, struct token **ret)
+static struct status find_by_index(struct connection *c, enum statement_id id,
+	const struct token_hash *hash, struct token **ret)
 {
-	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_TOKEN_BY_HASH);
+	_cleanup_statement_ struct statement s = statement_begin(c, id);
 	bind_blob(&s, 1, hash->bytes, sizeof hash->bytes);
 	_cleanup_(token_unrefp) struct token *t = NULL;
 	TRY(find_token(&s, &t));
 	/* The index compared it in whatever time; this is against an index that is damaged. */
-	if (t && !token_hash_eq(&t->fields.hash, hash))
+	const struct token_fields *f = t ? &t->fields : NULL;
+	if (t && !token_hash_eq(id == STATEMENT_TOKEN_BY_HASH ? &f->hash : &f->old_hash, hash))
 		return damaged(c);
 	*ret = TAKE_PTR(t);
 	return status_ok();
+}
+
+static struct status find_by_hash(
+	struct connection *c, const struct token_hash *hash, struct token **ret)
+{
+	TRY(find_by_index(c, STATEMENT_TOKEN_BY_HASH, hash, ret));
+	return *ret ? status_ok() : find_by_index(c, STATEMENT_TOKEN_BY_OLD_HASH, hash, ret);
 }
 
 static struct status find_by_name(struct connection *c, enum token_kind kind, struct str owner,
@@ -129,7 +140,7 @@ static struct status replay(
 	TRY(find_by_hash(c, &made, &op->out.token));
 	if (!op->out.token)
 		return status_error(STATUS_NOT_FOUND,
-			"the token that request_id '%.*s' made was deleted since",
+			"the token that request_id '%.*s' made was deleted or rotated since",
 			STR_ARG(request->id));
 	return status_ok();
 }
@@ -148,6 +159,14 @@ static struct status remember_request(
 	return statement_run(&s);
 }
 
+static void bind_old_hash(struct statement *s, int at, const struct token_fields *f)
+{
+	if (f->old_until.us)
+		bind_blob(s, at, f->old_hash.bytes, sizeof f->old_hash.bytes);
+	else
+		bind_text(s, at, (struct str){NULL, 0});
+}
+
 static struct status insert_row(struct connection *c, struct store_op *op, bool *ret_new)
 {
 	const struct token_fields *f = &op->in.insert.token->fields;
@@ -161,9 +180,41 @@ static struct status insert_row(struct connection *c, struct store_op *op, bool 
 	bind_int(&s, 7, f->expires.days);
 	bind_int(&s, 8, f->created.us);
 	bind_int(&s, 9, f->last_used.us);
+	bind_text(&s, 10, f->last_used_from);
+	bind_old_hash(&s, 11, f);
+	bind_int(&s, 12, f->old_until.us);
 	TRY(statement_run(&s));
 	*ret_new = connection_changes(c) > 0;
 	return status_ok();
+}
+
+static struct status count_up_to(struct connection *c, enum statement_id id,
+	const struct token_fields *of, const struct store_token_limit *limit, bool *ret_beyond)
+{
+	_cleanup_statement_ struct statement s = statement_begin(c, id);
+	bool row;
+	bind_int(&s, 1, of->kind);
+	bind_text(&s, 2, of->owner);
+	bind_int(&s, 3, limit->max > INT32_MAX ? INT32_MAX : (int64_t)limit->max + 1);
+	if (id == STATEMENT_TOKENS_COUNT_LIVE)
+		bind_int(&s, 4, limit->today.days);
+	TRY(statement_step(&s, &row));
+	*ret_beyond = row && (uint64_t)column_int(&s, 0) > limit->max;
+	return status_ok();
+}
+
+/* With the new row there. The writer is the only one, so nobody gets in between. */
+static struct status check_limit(struct connection *c, const struct store_op *op)
+{
+	const struct token_fields *f = &op->in.insert.token->fields;
+	const struct store_token_limit *limit = &op->in.insert.limit;
+	bool beyond;
+	if (!limit->max)
+		return status_ok();
+	TRY(count_up_to(c, STATEMENT_TOKENS_COUNT, f, limit, &beyond));
+	if (beyond)
+		TRY(count_up_to(c, STATEMENT_TOKENS_COUNT_LIVE, f, limit, &beyond));
+	return beyond ? store_limit_reached(f->owner, limit) : status_ok();
 }
 
 static struct status token_insert(struct connection *c, struct store_op *op, struct unix_time now,
@@ -178,6 +229,7 @@ static struct status token_insert(struct connection *c, struct store_op *op, str
 		if (known)
 			return status_ok();
 	}
+	/* Before the limit, so that a name that is taken is what is said. */
 	struct status status = insert_row(c, op, &new_row);
 	if (status.code == STATUS_ALREADY_EXISTS)
 		return status_error(
@@ -192,11 +244,62 @@ static struct status token_insert(struct connection *c, struct store_op *op, str
 			return status_error(STATUS_ALREADY_EXISTS, "token '%.*s' already exists",
 				STR_ARG(token->fields.name));
 	} else {
+		TRY(check_limit(c, op));
 		count_token(effect, token->fields.kind, 1);
 		if (request->id.n)
 			TRY(remember_request(c, op, now));
 	}
 	op->out.token = token_ref(token);
+	return status_ok();
+}
+
+static struct status write_replacement(struct connection *c, const struct store_op *op)
+{
+	const struct token_fields *f = &op->in.insert.token->fields;
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_TOKEN_REPLACE);
+	bind_int(&s, 1, f->kind);
+	bind_text(&s, 2, f->owner);
+	bind_text(&s, 3, f->name);
+	bind_blob(&s, 4, f->hash.bytes, sizeof f->hash.bytes);
+	bind_text(&s, 5, f->description);
+	bind_text(&s, 6, op->in.insert.roles);
+	bind_int(&s, 7, f->expires.days);
+	bind_old_hash(&s, 8, f);
+	bind_int(&s, 9, f->old_until.us);
+	TRY(statement_run(&s));
+	return connection_changes(c) == 1 ? status_ok() : damaged(c);
+}
+
+static struct status token_replace(struct connection *c, struct store_op *op, struct unix_time now)
+{
+	const struct token_fields *to = &op->in.insert.token->fields;
+	bool known = false;
+	memcpy(op->out.salt, op->in.insert.request.salt, sizeof op->out.salt);
+	if (op->in.insert.request.id.n) {
+		TRY(replay(c, op, now, &known));
+		if (known)
+			return status_ok();
+	}
+	_cleanup_(token_unrefp) struct token *there = NULL;
+	TRY(find_by_name(c, to->kind, to->owner, to->name, &there));
+	if (!there)
+		return status_error(
+			STATUS_NOT_FOUND, "token '%.*s' does not exist", STR_ARG(to->name));
+	/* A commit that was said to have failed had not. */
+	bool done = op->maybe_done && token_is_unchanged(&there->fields, to);
+	if (!done && !token_is_unchanged(&there->fields, &op->in.insert.old->fields))
+		return status_error(STATUS_ABORTED, "token '%.*s' was changed at the same time",
+			STR_ARG(to->name));
+	if (!done) {
+		struct status status = write_replacement(c, op);
+		if (status.code == STATUS_ALREADY_EXISTS)
+			return status_error(
+				STATUS_ALREADY_EXISTS, "another token has the same secret already");
+		TRY(status);
+		if (op->in.insert.request.id.n)
+			TRY(remember_request(c, op, now));
+	}
+	op->out.token = token_ref(op->in.insert.token);
 	return status_ok();
 }
 
@@ -221,6 +324,60 @@ static struct status token_delete(
 	if (connection_changes(c) != 1)
 		return damaged(c);
 	count_token(effect, op->in.by_name.kind, -1);
+	return status_ok();
+}
+
+/* What an earlier try deleted stays in op->out, if its commit failed in a way that may have
+ * succeeded. */
+static struct status tokens_delete(
+	struct connection *c, struct store_op *op, struct operation_effect *effect)
+{
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_TOKENS_DELETE);
+	bind_int(&s, 1, op->in.of_owner.kind);
+	bind_text(&s, 2, op->in.of_owner.owner.p ? op->in.of_owner.owner : STR(""));
+	bind_int(&s, 3,
+		op->in.of_owner.limit > INT32_MAX ? INT32_MAX : (int64_t)op->in.of_owner.limit);
+	for (;;) {
+		bool row;
+		TRY(statement_step(&s, &row));
+		if (!row)
+			return status_ok();
+		struct token *token = NULL;
+		TRY(token_of_row(&s, &token));
+		store_op_add_token(op, token);
+		count_token(effect, op->in.of_owner.kind, -1);
+	}
+}
+
+static struct status tokens_purge(
+	struct connection *c, struct store_op *op, struct operation_effect *effect)
+{
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_TOKENS_PURGE);
+	bind_int(&s, 1, op->in.purge.day.days);
+	bind_int(&s, 2, op->in.purge.limit > INT32_MAX ? INT32_MAX : (int64_t)op->in.purge.limit);
+	for (;;) {
+		bool row;
+		TRY(statement_step(&s, &row));
+		if (!row)
+			return status_ok();
+		op->out.count++;
+		count_token(effect, column_int(&s, 0) == TOKEN_SERVICE ? TOKEN_SERVICE : TOKEN_USER,
+			-1);
+	}
+}
+
+static struct status tokens_used(struct connection *c, const struct store_op *op)
+{
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_TOKEN_USED);
+	for (size_t i = 0; i < op->in.used.n; i++) {
+		const struct store_token_use *use = &op->in.used.uses[i];
+		bind_blob(&s, 1, use->hash.bytes, sizeof use->hash.bytes);
+		bind_int(&s, 2, use->at.us);
+		bind_text(&s, 3, use->from);
+		bind_int(&s, 4, use->at.us - op->in.used.apart_us);
+		TRY(statement_run(&s));
+		statement_again(&s);
+	}
 	return status_ok();
 }
 
@@ -256,18 +413,9 @@ static void bind_query(struct statement *s, const struct store_token_query *q, s
 	struct str after = q->any_owner ? q->after_owner : q->after_name;
 	bind_text(s, 4, at_after && after.p ? after : STR(""));
 	bind_text(s, 5, last_name(q, memory));
-	bind_int(s, 6, q->state == STORE_TOKEN_ACTIVE ? q->today.days : INT64_MIN);
-	bind_int(s, 7, q->state == STORE_TOKEN_EXPIRED ? q->today.days : INT64_MAX);
+	bind_int(s, 6, q->has_expires_from ? q->expires_from.days : INT64_MIN);
+	bind_int(s, 7, q->has_expires_until ? q->expires_until.days : INT64_MAX);
 	bind_int(s, 8, q->limit > INT64_MAX ? INT64_MAX : (int64_t)q->limit);
-}
-
-static void add_token(struct store_op *op, size_t *capacity, struct token *token)
-{
-	if (op->out.n_tokens == *capacity) {
-		*capacity = *capacity ? *capacity * 2 : 16;
-		op->out.tokens = xreallocarray(op->out.tokens, *capacity, sizeof *op->out.tokens);
-	}
-	op->out.tokens[op->out.n_tokens++] = token;
 }
 
 static struct status token_list(struct connection *c, struct store_op *op)
@@ -278,7 +426,6 @@ static struct status token_list(struct connection *c, struct store_op *op)
 	_cleanup_statement_ struct statement s = statement_begin(
 		c, q->any_owner ? STATEMENT_TOKENS_OF_ALL : STATEMENT_TOKENS_OF_OWNER);
 	bind_query(&s, q, &memory);
-	size_t capacity = 0;
 	for (;;) {
 		bool row;
 		TRY(statement_step(&s, &row));
@@ -286,7 +433,7 @@ static struct status token_list(struct connection *c, struct store_op *op)
 			return status_ok();
 		struct token *token = NULL;
 		TRY(token_of_row(&s, &token));
-		add_token(op, &capacity, token);
+		store_op_add_token(op, token);
 	}
 }
 
@@ -458,7 +605,11 @@ bool operation_is_write(enum store_op_type type)
 {
 	switch (type) {
 	case STORE_OP_TOKEN_INSERT:
+	case STORE_OP_TOKEN_REPLACE:
 	case STORE_OP_TOKEN_DELETE:
+	case STORE_OP_TOKENS_DELETE:
+	case STORE_OP_TOKENS_PURGE:
+	case STORE_OP_TOKENS_USED:
 	case STORE_OP_PROFILE_CHANGE:
 	case STORE_OP_ROLE_PUT:
 	case STORE_OP_ROLE_DELETE:
@@ -484,8 +635,16 @@ struct status operation_run(struct connection *c, struct store_op *op, struct un
 	switch (op->type) {
 	case STORE_OP_TOKEN_INSERT:
 		return token_insert(c, op, now, effect);
+	case STORE_OP_TOKEN_REPLACE:
+		return token_replace(c, op, now);
 	case STORE_OP_TOKEN_DELETE:
 		return token_delete(c, op, effect);
+	case STORE_OP_TOKENS_DELETE:
+		return tokens_delete(c, op, effect);
+	case STORE_OP_TOKENS_PURGE:
+		return tokens_purge(c, op, effect);
+	case STORE_OP_TOKENS_USED:
+		return tokens_used(c, op);
 	case STORE_OP_TOKEN_BY_HASH:
 		return token_by_hash(c, op);
 	case STORE_OP_TOKEN_BY_NAME:

@@ -120,7 +120,8 @@ static struct status run_member(
 {
 	struct connection *c = &s->writing.link.connection;
 	struct operation_effect own = {0};
-	if (op->type != STORE_OP_TOKEN_DELETE) /* it remembers what it deleted */
+	/* These remember what they deleted. */
+	if (op->type != STORE_OP_TOKEN_DELETE && op->type != STORE_OP_TOKENS_DELETE)
 		store_op_clear(op);
 	TRY(run_plain(c, STATEMENT_SAVEPOINT));
 	op->status = operation_run(c, op, clock_now(s->options.clock), &own);
@@ -167,10 +168,7 @@ static void after_commit(
 		if (!status_is_ok(&op->status))
 			continue;
 		atomic_fetch_add(&s->written, 1);
-		if (op->out.token && !op->out.replayed)
-			store_tell_token(&s->store, op->out.token);
-		else if (op->type == STORE_OP_ROLE_PUT || op->type == STORE_OP_ROLE_DELETE)
-			store_tell_roles(&s->store);
+		store_tell(&s->store, op);
 	}
 }
 

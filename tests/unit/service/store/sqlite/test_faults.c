@@ -332,7 +332,7 @@ static void insert_many(struct store_driver *d, struct crowd *crowd, int first, 
 			make_token(TOKEN_USER, "alice", name, TODAY);
 		members[i] = (struct member){crowd, first + i};
 		struct store_waiter waiter = {d->loop, MONO_TIME_NEVER, &members[i]};
-		store_token_insert(d->store, t, NULL, waiter, on_member);
+		store_token_insert(d->store, t, NULL, NULL, waiter, on_member);
 	}
 	latch_wait(crowd->latch);
 	latch_free(crowd->latch);

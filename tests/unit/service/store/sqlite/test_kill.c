@@ -100,7 +100,7 @@ static void insert_next(struct client *c)
 	_cleanup_(token_unrefp) struct token *t = make_token(TOKEN_USER, "alice", name, 20800);
 	struct store_waiter waiter = {c->d->loop, MONO_TIME_NEVER, c};
 	say(c, INSERTS);
-	store_token_insert(c->d->store, t, NULL, waiter, on_inserted);
+	store_token_insert(c->d->store, t, NULL, NULL, waiter, on_inserted);
 }
 
 static int victim(const char *folder, int fd, int first)
