@@ -3,10 +3,12 @@
 token-gateway, a gRPC client of the service."""
 
 import concurrent.futures
+import contextlib
 import gzip
 import json
 import re
 import socket
+import sqlite3
 import time
 import urllib.parse
 
@@ -15,6 +17,7 @@ import pytest
 
 from env import http1, pb, program
 
+DATABASE = "tokens.db"
 FORMS = ["in_process", "over_grpc"]
 ERROR_KEYS = {"/v1": {"code", "message", "details"},
               "/api": {"code", "message", "details", "error_code", "workflow_id"}}
@@ -42,6 +45,17 @@ class Rig:
 
     def request(self, method, target, headers=(), body=None, token=None):
         return http1.request(self.address, method, target, headers, body, token)
+
+    def restart_service(self, meanwhile):
+        """Stop the service, change its database with meanwhile(connection), start it again."""
+        self.service.stop()
+        with contextlib.closing(sqlite3.connect(self.service.data_dir / DATABASE)) as database, database:
+            meanwhile(database)
+        old, self.service = self.service, program.TokenService(
+            self.service.folder, grpc=self.service.grpc, http=self.service.http)
+        self.programs[0] = self.service
+        if self.front is old:
+            self.front = self.service
 
     @property
     def log(self):
@@ -147,6 +161,9 @@ def behind(upstream, start_gateway):
 
 
 # 1 One form of errors
+#
+# Every error on every path is JSON of its dialect, whoever found it: the parser, the router, the
+# service. /v1 has {code, message, details} of google.rpc.Status; /api adds error_code and workflow_id.
 
 @pytest.mark.parametrize("method, path, status, code", [
     ("GET", "/", 404, NOT_FOUND), ("GET", "/nope", 404, NOT_FOUND), ("GET", "/v1/nope", 404, NOT_FOUND),
@@ -176,6 +193,9 @@ def test_1_a_request_that_cannot_be_parsed_has_it_too(rig, path, head, status):
 
 
 # 2 Statuses
+#
+# A gRPC code has one HTTP status. /api says 400 for all that the user got wrong. 429 and 503 say when to
+# try again.
 
 STATUSES = {"CANCELLED": 499, "UNKNOWN": 500, "INVALID_ARGUMENT": 400, "DEADLINE_EXCEEDED": 504,
             "NOT_FOUND": 404, "ALREADY_EXISTS": 409, "PERMISSION_DENIED": 403, "RESOURCE_EXHAUSTED": 429,
@@ -226,6 +246,9 @@ def test_2_a_service_that_is_away_is_503_with_retry_after(start_service, start_g
 
 
 # 3 Templates
+#
+# Paths, bodies and answers follow the google.api.http rules of the contract; an enum in a path or a query
+# may be written in small letters. (Templates that no route of ours has: tests/unit/gateway/test_router.c.)
 
 @pytest.mark.parametrize("kind", ["service", "SERVICE"])
 def test_3_an_enum_is_accepted_in_lower_case(admin, unique, kind):
@@ -263,6 +286,9 @@ def test_3_additional_bindings(anybody):
 
 
 # 4 Names
+#
+# A field goes by its JSON name and by its proto name, in query and body; a query key may be repeated where
+# the field is a list, and only there. (Fields within fields: tests/unit/gateway/test_transcode.c.)
 
 def test_4_json_name_and_proto_name_in_query_and_body(admin, unique):
     day = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 3 * 86400))
@@ -286,6 +312,9 @@ def test_4_a_query_key_that_is_no_list_is_refused_twice(admin):
 
 
 # 5 Zero values and unknown names
+#
+# Answers leave nothing out because it is empty. A field or parameter that does not exist is an error which
+# names it, but not on /api, whose old clients send some.
 
 def test_5_zero_values_are_written_out(admin, unique):
     token = admin.post("/v1/tokens", {"name": unique()}).json["token"]
@@ -308,6 +337,8 @@ def test_5_old_clients_may_send_more_than_is_known(admin):
 
 
 # 6 Values
+#
+# The JSON mapping of protobuf. (Each type of field, against the reference implementation: test_pbjson.py.)
 
 @pytest.mark.parametrize("size", ["1", "1.0", "1e0"])
 def test_6_whole_numbers_in_any_notation(admin, size):
@@ -337,6 +368,8 @@ def test_6_other_enums_are_refused(admin, unique, kind):
 
 
 # 7 Strict JSON
+#
+# What two parsers could read as two things is refused, the message says where, and nothing is stored.
 
 @pytest.mark.parametrize("body", [
     '{"name":"NAME","name":"NAME"}', '{"name":"NAME","expireDate":"2030-01-01","expire_date":"2030-01-02"}',
@@ -371,6 +404,10 @@ def test_7_null_is_the_default(admin, unique):
 
 
 # 8 Methods
+#
+# HEAD is GET without the body, a wrong method is 405 with the right ones, an unknown path is 404, also one
+# that a slash ends. Cross-origin calls work for configured origins only, and never with a wildcard and
+# credentials together.
 
 @pytest.mark.parametrize("path", ["/v1/whoami", "/v1/tokens?pageSize=1", "/api/version", "/healthz",
                                   "/openapi.json", "/readyz"])
@@ -433,6 +470,8 @@ def test_8_cors_never_joins_a_wildcard_with_credentials(start_rig):
 
 
 # 9 No other ways in
+#
+# No header changes the method, and a body is JSON or refused with 415.
 
 def test_9_a_method_cannot_be_overridden(admin, unique):
     name = unique()
@@ -470,6 +509,8 @@ def test_9_an_empty_body_called_json_is_no_body(admin, method, path):
 
 
 # 10 Paths
+#
+# Escapes are decoded once. A path that another server might read as another one is refused.
 
 def test_10_percent_escapes_are_decoded_once(admin, unique):
     name = unique()
@@ -492,6 +533,8 @@ def test_10_paths_that_mean_something_else_are_refused(admin, path):
 
 
 # 11 Limits
+#
+# Sizes, times and numbers are bounded, before memory is spent on them, and each bound has its own status.
 
 def test_11_a_body_may_have_a_mebibyte_and_no_byte_more(admin):
     at_limit = b'{"slack_notification":true,"pad":"' + b"x" * ((1 << 20) - 36) + b'"}'
@@ -625,6 +668,9 @@ def test_11_gzip_out_over_a_kibibyte_when_asked(admin):
 
 
 # 12 Deadlines
+#
+# Grpc-Timeout sets the deadline of a call, under the server's cap, and the service hears of it. A client
+# that went away takes its call with it.
 
 @pytest.mark.parametrize("value", ["", "1", "S", "1X", "-1S", "123456789S", "1.5S", " 1 S", "1SS", "1s"])
 def test_12_a_malformed_grpc_timeout_is_refused(admin, value):
@@ -671,6 +717,9 @@ def test_12_a_client_that_is_gone_cancels_its_call(upstream, behind):
 
 
 # 13 What crosses
+#
+# Headers reach the service by a list of known ones. Who a caller is never comes from a header, in no
+# spelling, unless a configured proxy sent it, once.
 
 def test_13_only_known_headers_become_metadata(upstream, behind):
     http1.request(behind.http, "GET", "/v1/whoami", {
@@ -755,6 +804,8 @@ def test_13_also_from_a_trusted_proxy_other_spellings_mean_nothing(trusting, nam
 
 
 # 14 Request ids
+#
+# Each answer has an id, the caller's if it is sane, and the log has the same one, with the trace.
 
 @pytest.mark.parametrize("path", ["/v1/whoami", "/api/profile/settings", "/v1/nope", "/v1/whoami?x=1"])
 def test_14_a_sane_request_id_is_echoed(admin, path):
@@ -789,6 +840,8 @@ def test_14_the_log_line_has_request_id_and_traceparent(rig, admin, unique):
 
 
 # 15 Pages for machines
+#
+# Alive is not ready: /healthz needs nobody, /readyz needs the service and its store.
 
 def test_15_alive_ready_metrics_openapi(anybody):
     assert anybody.get("/healthz").json == {"status": "OK"}
@@ -820,6 +873,9 @@ def test_15_the_gateway_is_ready_when_its_service_is(start_service, start_gatewa
 
 
 # 16 Framing
+#
+# Where a request ends is never guessed: doubt is 400 and the end of the connection. What HTTP/1.1 does
+# allow works: pipelining, chunks, Expect: 100-continue.
 
 GOOD = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -918,6 +974,10 @@ def test_16_connection_close_and_http_1_0_are_honoured(rig):
 
 
 # 17 Credentials
+#
+# A credential that is bad, expired, deleted or unknown gets one answer. Who has the secret of a token that
+# expired may hear so when asking about it, and does not on /v1. The challenge names an error only when
+# something was sent.
 
 def test_17_an_unknown_token_is_400_on_api_and_401_on_v1(anybody):
     for reply in [anybody.get(f"/api/auth/jwt/access_token?access_token={UNKNOWN_TOKEN}"),
@@ -938,6 +998,25 @@ def test_17_a_deleted_token_is_as_unknown(rig, admin, anybody, unique):
     reply = anybody.post("/api/auth/jwt/access_token", {"token": secret})
     assert reply.status == 400 and reply.json["message"] == "Access Token is invalid"
     assert anybody.post("/v1/auth/exchange", {"token": secret}).status == 401
+
+
+def test_17_who_has_an_expired_token_may_hear_so_when_asking_about_it(start_rig, unique):
+    rig, name = start_rig(), unique()
+    secret = make_token(rig, name)
+    rig.restart_service(lambda database: database.execute(
+        "UPDATE token SET expires_day = 18262 WHERE name = ?", [name]))  # 2020-01-01
+    with rig.connect() as anybody:
+        for reply in [anybody.post("/api/auth/jwt/access_token", {"token": secret}),
+                      anybody.get(f"/api/auth/jwt/access_token?access_token={secret}")]:
+            assert reply.status == 400 and reply.json["message"] == "Access Token has expired", reply
+        for reply in [anybody.post("/api/auth/access_token", {"token": secret}),
+                      anybody.get(f"/api/auth/access_token?access_token={secret}")]:
+            assert reply.status == 200 and reply.json["expires_at"] == "2020-01-01T00:00:00", reply
+        exchanged = [anybody.post("/v1/auth/exchange", {"token": each}) for each in (secret, UNKNOWN_TOKEN)]
+        shown = [anybody.get("/v1/whoami", Authorization=f"Bearer {each}") for each in (secret, UNKNOWN_TOKEN)]
+        for expired, unknown in [exchanged, shown]:
+            assert expired.status == unknown.status == 401 and expired.body == unknown.body
+            assert expired["WWW-Authenticate"] == unknown["WWW-Authenticate"]
 
 
 def test_17_the_challenge_has_no_error_when_nothing_was_sent(anybody):
@@ -983,6 +1062,8 @@ def test_17_two_ways_to_name_a_credential_must_agree(rig, anybody):
 
 
 # 18 Secrets are not kept by caches
+#
+# An answer with a secret is no-store, and is not compressed beside text that a caller chose.
 
 def test_18_replies_with_a_secret_are_not_stored(rig, admin, unique):
     secret = make_token(rig, unique())
@@ -1004,6 +1085,8 @@ def test_18_nor_are_they_compressed(rig, unique):
 
 
 # 19 Internals stay inside
+#
+# A 500 has the request id and no more; what went wrong is in the log, under that id.
 
 @pytest.mark.parametrize("path", ["/v1/whoami", "/api/profile/settings"])
 @pytest.mark.parametrize("code", ["INTERNAL", "UNKNOWN", "DATA_LOSS"])
