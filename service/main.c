@@ -111,7 +111,7 @@ static int run(struct options *o)
 	}
 	struct stop_signals signals;
 	stop_signals_init(&signals);
-	process_ignore_sigpipe();
+	process_ignore_write_signals();
 	process_raise_open_files();
 	log_setup((enum log_level)v->log_level, (enum log_format)v->log_format);
 	status = process_forbid_core_dumps();

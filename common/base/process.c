@@ -48,10 +48,11 @@ uint64_t process_raise_open_files(void)
 	return limit.rlim_cur;
 }
 
-void process_ignore_sigpipe(void)
+void process_ignore_write_signals(void)
 {
 	/* SIG_IGN is inherited by children; a handler would not be, but we start none */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 }
 
 void process_notify(const char *state)

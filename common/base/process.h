@@ -16,8 +16,9 @@ struct status process_forbid_core_dumps(void);
  * say a billion, and libraries size tables by it); the limit in force afterwards. */
 uint64_t process_raise_open_files(void);
 
-/* A write to a closed connection is an error code, not the end. */
-void process_ignore_sigpipe(void);
+/* A write to a closed connection, or beyond a limit of the size of files (RLIMIT_FSIZE: a full disk
+ * to us), is an error code, not the end. */
+void process_ignore_write_signals(void);
 
 /* Tells systemd, over the datagram socket that $NOTIFY_SOCKET names (sd_notify(3)); silent and
  * harmless where there is none, and where the supervisor is gone. */

@@ -45,12 +45,30 @@ static void a_closed_peer_is_an_error_code(void **state)
 {
 	(void)state;
 	int ends[2];
-	process_ignore_sigpipe();
+	process_ignore_write_signals();
 	assert_int_equal(pipe(ends), 0);
 	close(ends[0]);
 	assert_int_equal(write(ends[1], "x", 1), -1);
 	assert_int_equal(errno, EPIPE);
 	close(ends[1]);
+}
+
+static void a_file_that_may_not_grow_is_an_error_code(void **state)
+{
+	(void)state;
+	struct rlimit before;
+	process_ignore_write_signals();
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	FILE *file = tmpfile();
+	assert_non_null(file);
+	const struct rlimit none = {0, before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	ssize_t written = write(fileno(file), "x", 1);
+	int error = errno;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_int_equal(written, -1);
+	assert_int_equal(error, EFBIG);
+	fclose(file);
 }
 
 /* A supervisor that listens on @path (its first byte a NUL for the abstract namespace). */
@@ -143,6 +161,7 @@ int main(void)
 		cmocka_unit_test(core_dumps_are_off_for_good),
 		cmocka_unit_test(the_limit_of_open_files_is_raised),
 		cmocka_unit_test(a_closed_peer_is_an_error_code),
+		cmocka_unit_test(a_file_that_may_not_grow_is_an_error_code),
 		cmocka_unit_test(the_supervisor_hears_every_step),
 		cmocka_unit_test(the_abstract_namespace_works_too),
 		cmocka_unit_test(without_a_supervisor_nothing_happens),
