@@ -44,9 +44,10 @@ def environment(**extra):
 
 
 class Program:
-    """A program that runs until it is stopped. What it writes goes to files in its folder."""
+    """A program that runs until it is stopped. What it writes goes to files in its folder. `under` is
+    a command that executes it."""
 
-    def __init__(self, folder, name, *arguments, env=None, path=None):
+    def __init__(self, folder, name, *arguments, env=None, path=None, under=()):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.name = name
@@ -54,7 +55,7 @@ class Program:
         self.out_path = self.folder / f"{name}.out"
         self.ready_path = self.folder / f"{name}.ready"
         self.ready_path.unlink(missing_ok=True)
-        self.arguments = [str(path or binary(name)), *map(str, arguments)]
+        self.arguments = [*under, str(path or binary(name)), *map(str, arguments)]
         with open(self.log_path, "ab") as log, open(self.out_path, "ab") as out:
             self.process = subprocess.Popen(
                 self.arguments, stdin=subprocess.DEVNULL, stdout=out, stderr=log,
@@ -112,13 +113,14 @@ class Program:
 class TokenService(Program):
     """token-service on ports of the kernel's choice, with a data directory of its own."""
 
-    def __init__(self, folder, *arguments, env=None, grpc="127.0.0.1:0", http="127.0.0.1:0", wait=True):
+    def __init__(self, folder, *arguments, env=None, grpc="127.0.0.1:0", http="127.0.0.1:0", wait=True,
+                 under=()):
         folder = pathlib.Path(folder)
         self.data_dir = folder / "data"
         super().__init__(
             folder, "token-service", "--data-dir", self.data_dir, "--grpc-listen", grpc,
             "--http-listen", http, "--ready-file", folder / "token-service.ready",
-            *(() if "--threads" in arguments else ("--threads", "2")), *arguments, env=env)
+            *(() if "--threads" in arguments else ("--threads", "2")), *arguments, env=env, under=under)
         self.grpc = self.http = None
         if wait:
             self.wait_ready()
