@@ -43,6 +43,12 @@ def environment(**extra):
     return {**kept, **{name: str(value) for name, value in extra.items()}}
 
 
+def run(name, *arguments, env=None, cwd=None, stdin=""):
+    """Run a program to its end; returns returncode, stdout and stderr."""
+    return subprocess.run([binary(name), *map(str, arguments)], input=stdin, text=True, capture_output=True,
+                          timeout=PATIENCE_S, cwd=cwd, env=environment(**(env or {})))
+
+
 class Program:
     """A program that runs until it is stopped. What it writes goes to files in its folder. `under` is
     a command that executes it."""
