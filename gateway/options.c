@@ -118,11 +118,28 @@ static const struct option_spec specs[] = {
 };
 /* clang-format on */
 
+static const struct option_manual manual[] = {
+	{"SIGNALS", "SIGTERM, SIGINT",
+		"Stop: not ready at once, still accepting for --drain-delay, then requests in "
+		"flight "
+		"have --drain-grace to finish. A second one ends it at once."},
+	{"SIGNALS", "SIGHUP", "Read the certificates again. What is wrong is logged."},
+	{"FILES", "/etc/token-service/token-gateway.yaml",
+		"The configuration of the system's gateway, given to it as --config."},
+	{"EXIT STATUS", "0", "Stopped as it was told, or the configuration is valid."},
+	{"EXIT STATUS", "1", "It could not start, or could not go on."},
+	{"EXIT STATUS", "2", "A wrong option or configuration; one line says which."},
+	{"SEE ALSO", NULL, "token-service(8), osmo(1), systemd(1)"},
+	{NULL, NULL, NULL},
+};
+
 const struct option_table gateway_option_table = {
 	.program = "token-gateway",
 	.version = PROJECT_VERSION,
 	.env_prefix = "TOKEN_GATEWAY",
 	.summary = "The JSON/HTTP front of a token-service elsewhere.",
+	.phrase = "JSON and HTTP in front of a token-service",
+	.manual = manual,
 	.values_size = sizeof(struct gateway_program_options),
 	.specs = specs,
 	.count = ARRAY_SIZE(specs),

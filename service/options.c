@@ -236,12 +236,37 @@ static const struct option_command commands[] = {
 		admin_token_options},
 };
 
+static const struct option_manual manual[] = {
+	{"SIGNALS", "SIGTERM, SIGINT",
+		"Stop: not ready at once, still accepting for --drain-delay, then calls in flight "
+		"have "
+		"--drain-grace to finish. A second one ends it at once."},
+	{"SIGNALS", "SIGHUP",
+		"Read certificates and keys, the configuration file and what can be reloaded "
+		"again. "
+		"What is wrong is logged, and nothing changes."},
+	{"FILES", "/etc/token-service/token-service.yaml",
+		"The configuration of the system's service, given to it as --config."},
+	{"FILES", "DIR/tokens.db, DIR/tokens.db-wal, DIR/tokens.db-shm",
+		"The database (SQLite). Local disks only; one process at a time."},
+	{"FILES", "DIR/key", "Made at the first start; encrypts the signing keys in the database."},
+	{"FILES", "DIR/admin.token",
+		"The first administrator's token, made once, readable by the owner only."},
+	{"EXIT STATUS", "0", "Stopped as it was told, or the configuration is valid."},
+	{"EXIT STATUS", "1", "It could not start, or could not go on."},
+	{"EXIT STATUS", "2", "A wrong option or configuration; one line says which."},
+	{"SEE ALSO", NULL, "token-gateway(8), osmo(1), systemd(1)"},
+	{NULL, NULL, NULL},
+};
+
 const struct option_table service_option_table = {
 	.program = "token-service",
 	.version = PROJECT_VERSION,
 	.env_prefix = "TOKEN_SERVICE",
 	.summary =
 		"Access tokens for a platform: made, listed, deleted, and checked on every call.",
+	.phrase = "serve access tokens over gRPC and HTTP",
+	.manual = manual,
 	.values_size = sizeof(struct service_options),
 	.specs = specs,
 	.count = ARRAY_SIZE(specs),

@@ -2,6 +2,7 @@
 #include "common/config/option_help.h"
 
 #include "common/base/escape.h"
+#include "common/base/roff.h"
 #include "common/config/option_value.h"
 
 #include <stdint.h>
@@ -15,8 +16,12 @@ enum {
 	WIDTH_MIN = 40,
 	WIDTH_MAX = 200,
 	HELP_COLUMN = 30,
-	TEXT_MAX = 4096
+	TEXT_MAX = 4096,
+	ROFF = 0 /* as a width: a manual page, which man(1) fills */
 };
+
+static const char precedence[] =
+	"The command line counts before the environment, the environment before the file.";
 
 static const struct option_spec builtins[] = {
 	{.name = "config",
@@ -104,9 +109,21 @@ static void wrap(struct buf *out, struct str text, size_t column, size_t indent,
 	buf_append_char(out, '\n');
 }
 
-/* "  --name ARG" and the help beside it, or below where there is no room. */
+static void heading(struct buf *out, const char *text, size_t width)
+{
+	if (width == ROFF)
+		roff_subsection(out, text);
+	else
+		buf_printf(out, "\n%s:\n", text);
+}
+
+/* "  --name ARG" and the help beside it, or below where there is no room. Both end in NUL. */
 static void entry(struct buf *out, struct str left, struct str help, size_t width)
 {
+	if (width == ROFF) {
+		roff_entry(out, left.p, help.p);
+		return;
+	}
 	size_t indent = width / 2 < HELP_COLUMN ? 8 : HELP_COLUMN;
 	buf_printf(out, "  %.*s", STR_ARG(left));
 	size_t column = left.n + 2;
@@ -210,7 +227,7 @@ static void append_group(const struct option_table *t, const struct option_comma
 	for (size_t i = 0; i < first; i++)
 		if (is_shown(c, &t->specs[i]) && same_group(&t->specs[i], s))
 			return;
-	buf_printf(out, "\n%s:\n", s->group ? s->group : "Options");
+	heading(out, s->group ? s->group : "Options", width);
 	for (size_t i = first; i < t->count; i++)
 		if (is_shown(c, &t->specs[i]) && same_group(&t->specs[i], s))
 			append_option(t, &t->specs[i], width, out);
@@ -218,7 +235,7 @@ static void append_group(const struct option_table *t, const struct option_comma
 
 static void append_builtins(const struct option_table *t, size_t width, struct buf *out)
 {
-	buf_append_str(out, STR("\nGeneral:\n"));
+	heading(out, "General", width);
 	for (size_t i = 0; i < ARRAY_SIZE(builtins); i++) {
 		const struct option_spec *s = &builtins[i];
 		if (s->metavar) {
@@ -246,9 +263,17 @@ static void append_commands(const struct option_table *t, size_t width, struct b
 {
 	if (!t->command_count)
 		return;
-	buf_append_str(out, STR("\nCommands:\n"));
+	heading(out, "Commands", width);
 	for (size_t i = 0; i < t->command_count; i++)
 		entry(out, str_of(t->commands[i].name), str_of(t->commands[i].summary), width);
+}
+
+static void append_groups(const struct option_table *t, const struct option_command *command,
+	size_t width, struct buf *out)
+{
+	for (size_t i = 0; i < t->count; i++)
+		if (is_shown(command, &t->specs[i]))
+			append_group(t, command, i, width, out);
 }
 
 void option_help_text(const struct option_table *t, const struct option_command *command,
@@ -262,15 +287,66 @@ void option_help_text(const struct option_table *t, const struct option_command 
 	}
 	if (!command)
 		append_commands(t, width, out);
-	for (size_t i = 0; i < t->count; i++)
-		if (is_shown(command, &t->specs[i]))
-			append_group(t, command, i, width, out);
+	append_groups(t, command, width, out);
 	append_builtins(t, width, out);
 	buf_append_char(out, '\n');
-	wrap(out,
-		STR("The command line counts before the environment, the environment before the "
-		    "file."),
-		0, 0, width);
+	wrap(out, str_of(precedence), 0, 0, width);
+}
+
+/* --- manual page --- */
+
+static void append_synopsis(const struct option_table *t, struct buf *out)
+{
+	roff_section(out, "SYNOPSIS");
+	buf_append_str(out, STR(".B "));
+	roff_text(out, t->program);
+	buf_append_str(out, STR("\n[OPTION]...\n"));
+	for (size_t i = 0; i < t->command_count; i++) {
+		buf_append_str(out, STR(".br\n.B "));
+		roff_text(out, t->program);
+		buf_append_char(out, ' ');
+		roff_text(out, t->commands[i].name);
+		buf_append_str(out, STR("\n[OPTION]...\n"));
+	}
+}
+
+static void append_manual_commands(const struct option_table *t, struct buf *out)
+{
+	if (!t->command_count)
+		return;
+	roff_section(out, "COMMANDS");
+	for (size_t i = 0; i < t->command_count; i++) {
+		const struct option_command *c = &t->commands[i];
+		roff_subsection(out, c->name);
+		roff_paragraph(out, c->summary);
+		for (size_t k = 0; k < t->count; k++)
+			if (is_shown(c, &t->specs[k]))
+				append_option(t, &t->specs[k], ROFF, out);
+	}
+}
+
+void option_help_man(const struct option_table *t, struct buf *out)
+{
+	roff_title(out, t->program, "8", t->program, "System Administration",
+		t->phrase ? t->phrase : "");
+	append_synopsis(t, out);
+	roff_section(out, "DESCRIPTION");
+	roff_paragraph(out, t->summary);
+	roff_paragraph(out, precedence);
+	append_manual_commands(t, out);
+	roff_section(out, "OPTIONS");
+	append_groups(t, NULL, ROFF, out);
+	append_builtins(t, ROFF, out);
+	const char *section = "";
+	for (const struct option_manual *m = t->manual; m && m->section; m++) {
+		if (strcmp(section, m->section) != 0)
+			roff_section(out, m->section);
+		section = m->section;
+		if (m->what)
+			roff_entry(out, m->what, m->text);
+		else
+			roff_paragraph(out, m->text);
+	}
 }
 
 /* --- JSON --- */

@@ -13,6 +13,8 @@ size_t option_help_width(void);
  * @command, its options alone. */
 void option_help_text(const struct option_table *t, const struct option_command *command,
 	size_t width, struct buf *out);
+/* The manual page of section 8, in roff: the same, and what the table's manual adds. */
+void option_help_man(const struct option_table *t, struct buf *out);
 /* The table as JSON, hidden options included: for the checks of documentation and chart. */
 void option_help_json(const struct option_table *t, struct buf *out);
 

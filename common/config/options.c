@@ -426,6 +426,7 @@ static bool find_action(struct str name, enum options_action *ret)
 	} actions[] = {
 		{{"help", 4}, OPTIONS_HELP},
 		{{"help-json", 9}, OPTIONS_HELP_JSON},
+		{{"help-man", 8}, OPTIONS_HELP_MAN},
 		{{"version", 7}, OPTIONS_VERSION},
 		{{"check-config", 12}, OPTIONS_CHECK},
 	};
@@ -846,6 +847,8 @@ static int print_action(const struct options *o)
 		buf_printf(&out, "%s %s\n", o->table->program, o->table->version);
 	else if (o->action == OPTIONS_HELP_JSON)
 		option_help_json(o->table, &out);
+	else if (o->action == OPTIONS_HELP_MAN)
+		option_help_man(o->table, &out);
 	else
 		option_help_text(o->table, o->command, option_help_width(), &out);
 	return print(buf_str(&out));
@@ -929,7 +932,7 @@ static bool is_kubernetes_name(struct str name)
 static struct status check_spec(const struct option_table *t, size_t i)
 {
 	static const char *const reserved[] = {
-		"config", "check-config", "help", "help-json", "version", NULL};
+		"config", "check-config", "help", "help-json", "help-man", "version", NULL};
 	const struct option_spec *s = &t->specs[i];
 	const enum status_code wrong = STATUS_FAILED_PRECONDITION;
 	if (!s->name || !is_option_name(s->name))

@@ -112,12 +112,20 @@ struct option_command {
 	const char *const *options; /* names, NULL-terminated */
 };
 
+/* What the manual page says below the options: {"FILES", "/etc/x.yaml", "what it holds"}; without
+ * @what a paragraph. Entries of one section stand together; a NULL section ends the list. */
+struct option_manual {
+	const char *section, *what, *text;
+};
+
 struct option_table {
-	const char *program;    /* "token-service" */
-	const char *version;    /* "0.1.0" */
-	const char *env_prefix; /* "TOKEN_SERVICE" */
-	const char *summary;    /* a sentence or two below the usage */
-	size_t values_size;     /* sizeof(struct service_options) */
+	const char *program;                /* "token-service" */
+	const char *version;                /* "0.1.0" */
+	const char *env_prefix;             /* "TOKEN_SERVICE" */
+	const char *summary;                /* a sentence or two below the usage */
+	const char *phrase;                 /* "serves access tokens", for whatis(1) */
+	const struct option_manual *manual; /* or NULL */
+	size_t values_size;                 /* sizeof(struct service_options) */
 	const struct option_spec *specs;
 	size_t count;
 	const struct option_command *commands; /* or NULL */
@@ -125,12 +133,13 @@ struct option_table {
 };
 
 /* Every table has these without listing them: --config FILE (PREFIX_CONFIG), --check-config,
- * --help (-h), --version (-V), and --help-json, which the help does not show. */
+ * --help (-h), --version (-V), and --help-json and --help-man, which the help does not show. */
 enum options_action {
 	OPTIONS_RUN,
 	OPTIONS_CHECK, /* --check-config: check what the table cannot, say so, and exit */
 	OPTIONS_HELP,
 	OPTIONS_HELP_JSON,
+	OPTIONS_HELP_MAN,
 	OPTIONS_VERSION
 };
 

@@ -6,6 +6,7 @@ starts one with `start_service`."""
 import itertools
 import os
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -13,6 +14,10 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from env import fake_osmo, front, login_yaml, pb, program  # noqa: E402
+
+
+# A shell starts what runs in the background with SIGINT ignored, and our programs would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -130,6 +130,23 @@ def test_no_variable_is_one_that_kubernetes_sets(name):
     assert not [n for n in names if re.fullmatch(rf"{prefix}_(PORT(_.*)?|SERVICE_(HOST|PORT.*))", n)]
 
 
+@pytest.mark.parametrize("name", ["token-service", "token-gateway"])
+def test_the_manual_page_has_every_option(name):
+    def printed(what):
+        return subprocess.run([program.binary(name), what], capture_output=True, text=True, check=True).stdout
+
+    page = printed("--help-man")
+    result = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z"], input=page, capture_output=True, text=True,
+                            check=True)
+    assert result.stderr == ""
+    for option in json.loads(printed("--help-json"))["options"]:
+        if option["hidden"] or option["type"] == "section":
+            continue
+        start = r"\\-\\-(\[no\\-\])?" + re.escape(option["name"].replace("-", r"\-"))
+        assert re.search(rf"^\.B {start}\b", page, re.MULTILINE), option["name"]
+        assert f"${option['env']}" in page, option["name"]
+
+
 def test_variables_of_kubernetes_are_no_options():
     env = {"TOKEN_SERVICE_PORT": "tcp://10.0.0.1:50051", "TOKEN_SERVICE_SERVICE_HOST": "10.0.0.1",
            "TOKEN_SERVICE_SERVICE_PORT": "50051", "TOKEN_SERVICE_PORT_50051_TCP_ADDR": "10.0.0.1"}

@@ -70,7 +70,11 @@ static const struct option_spec specs[] = {
 static const char *const backup_options[] = {"to", NULL};
 static const struct option_command commands[] = {
 	{"backup", "write a copy of the database", backup_options}};
+static const struct option_manual manual[] = {
+	{"FILES", "/etc/x", ".what - it is"}, {"SEE ALSO", NULL, "osmo(1)"}, {NULL, NULL, NULL}};
 static const struct option_table table = {.program = "token-service",
+	.phrase = "serve tokens",
+	.manual = manual,
 	.version = "1.2.3",
 	.env_prefix = "TOKEN_SERVICE",
 	.summary = "Serves access tokens to people and programs, over gRPC and over HTTP.",
@@ -156,6 +160,34 @@ static void a_command_shows_its_own_options(void **state)
 	assert_null(strstr(out.p, "--listen"));
 }
 
+static void a_manual_page_says_what_help_says(void **state)
+{
+	(void)state;
+	_cleanup_buf_ struct buf out;
+	buf_init(&out, 1 << 16);
+	option_help_man(&table, &out);
+	assert_true(str_starts_with(buf_str(&out),
+		STR(".TH TOKEN-SERVICE 8 \"\" \"token-service\" \"System Administration\"\n"
+		    ".SH NAME\ntoken\\-service \\- serve tokens\n")));
+	static const char *const parts[] = {
+		".SH SYNOPSIS\n.B token\\-service\n[OPTION]...\n"
+		".br\n.B token\\-service backup\n[OPTION]...\n",
+		".SH COMMANDS\n.SS backup\n.PP\nwrite a copy of the database\n.TP\n.B \\-\\-to "
+		"FILE\n",
+		".SH OPTIONS\n.SS Listening\n.TP\n.B \\-\\-listen ADDR\n",
+		".SS General\n.TP\n.B \\-\\-config FILE\n",
+		".SH FILES\n.TP\n.B /etc/x\n\\&.what \\- it is\n",
+		".SH SEE ALSO\n.PP\nosmo(1)\n",
+	};
+	const char *from = out.p;
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		from = strstr(from, parts[i]);
+		if (!from)
+			fail_msg("'%s' is missing in:\n%s", parts[i], out.p);
+	}
+	assert_null(strstr(out.p, "hush"));
+}
+
 static const json_t *option_named(const json_t *root, const char *name)
 {
 	size_t i;
@@ -215,6 +247,7 @@ int main(void)
 		cmocka_unit_test(help_is_grouped_and_wrapped),
 		cmocka_unit_test(no_line_is_wider_than_asked),
 		cmocka_unit_test(a_command_shows_its_own_options),
+		cmocka_unit_test(a_manual_page_says_what_help_says),
 		cmocka_unit_test(json_holds_the_whole_table),
 		cmocka_unit_test(the_width_is_that_of_columns_within_reason),
 	};
