@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """A service from its start to its end: disks that fill up, files that break, signals, crashes."""
 
+import contextlib
 import secrets
 import signal
+import socket
+import ssl
+import threading
+import time
 
 import grpc
 import pytest
 import requests
 
-from env import disk, pb, program
+from env import certificates, disk, pb, program
 
 CODES = grpc.StatusCode
 
@@ -185,3 +190,210 @@ def test_a_database_that_breaks_is_unavailable_and_never_wrong_and_comes_back(st
         tokens.Set({"name": "after"}, token=service.admin_token)
         assert names() == (CODES.OK, made | {"after"})
         assert tokens.WhoAmI({}, token=secret).token_name == "mine"
+
+
+# --- Signals and crashes ---
+
+
+class Load:
+    """Clients that call again and again until something fails. `done` has what each call came to: when
+    it was begun, the name it was about, its code."""
+
+    def __init__(self, clients):
+        self.stopping = threading.Event()
+        self.done = [[] for _ in clients]
+        self.threads = [threading.Thread(target=self._run, args=pair) for pair in zip(clients, self.done)]
+        for thread in self.threads:
+            thread.start()
+
+    def _run(self, client, done):
+        number, code = 0, CODES.OK
+        while code == CODES.OK and not self.stopping.is_set():
+            begun = time.monotonic()
+            name, code = client(number)
+            done.append((begun, name, code))
+            number += 1
+
+    def wait_busy(self, least=20):
+        program.wait_until(lambda: all(len(done) >= least for done in self.done), "every client to be at work")
+
+    def join(self):
+        for thread in self.threads:
+            thread.join(program.PATIENCE_S)
+            assert not thread.is_alive()
+        return [each for done in self.done for each in done]
+
+
+def setter(channel, token, stem):
+    tokens = pb.Stub(channel, "osmo.token.v1.TokenService")
+
+    def call(number):
+        name = f"{stem}-{number}"
+        code, error = outcome(tokens.Set, {"name": name}, token=token)
+        assert code in (CODES.OK, CODES.UNAVAILABLE), error
+        return name, code
+
+    return call
+
+
+def asker(channel, token):
+    tokens = pb.Stub(channel, "osmo.token.v1.TokenService")
+    return lambda _: (None, outcome(tokens.WhoAmI, {}, token=token)[0])
+
+
+def http_setter(service, token, stem, **keywords):
+    """Over connections that are kept; one that is closed before anything came is tried anew, as
+    every client does."""
+    session = requests.Session()
+    session.mount("http", requests.adapters.HTTPAdapter(max_retries=0))
+
+    def call(number):
+        name = f"{stem}-{number}"
+        try:
+            reply = session.post(f"{service.url}/v1/tokens", json={"name": name}, timeout=program.PATIENCE_S,
+                                 headers={"Authorization": f"Bearer {token}"}, **keywords)
+        except requests.ConnectionError:
+            return name, CODES.UNAVAILABLE
+        assert reply.status_code in (200, 503), reply.text
+        return name, CODES.OK if reply.status_code == 200 else CODES.UNAVAILABLE
+
+    return call
+
+
+def names_of(service, kind="USER"):
+    with pb.channel(service.grpc) as channel:
+        tokens = pb.Stub(channel, "osmo.token.v1.TokenService")
+        result, page = set(), ""
+        while True:
+            answer = tokens.List({"kind": kind, "pageSize": 1000, "pageToken": page}, token=service.admin_token)
+            result |= {token.name for token in answer.tokens}
+            page = answer.next_page_token
+            if not page:
+                return result
+
+
+def test_a_drain_under_load_flips_health_first_and_loses_no_call(start_service):
+    service = start_service("--drain-delay", "1s")
+    token = service.admin_token
+    with contextlib.ExitStack() as stack:
+        channels = [stack.enter_context(pb.channel(service.grpc)) for _ in range(4)]
+        watch = channels[0].unary_stream(
+            "/grpc.health.v1.Health/Watch", request_serializer=lambda request: request.SerializeToString(),
+            response_deserializer=pb.message("grpc.health.v1.HealthCheckResponse").FromString)(
+                pb.message("grpc.health.v1.HealthCheckRequest")())
+        assert next(watch).status == SERVING
+        load = Load([setter(channels[0], token, "g0"), setter(channels[1], token, "g1"),
+                     asker(channels[2], token), asker(channels[3], token),
+                     http_setter(service, token, "h0"), http_setter(service, token, "h1")])
+        load.wait_busy()
+        told = time.monotonic()
+        service.signal(signal.SIGTERM)
+        assert next(watch).status == NOT_SERVING
+        assert ready(service) == 503  # over a new connection: it still accepts
+        with pb.channel(service.grpc) as late:
+            assert pb.Stub(late, "osmo.token.v1.TokenService").WhoAmI({}, token=token).user == "admin"
+        assert time.monotonic() < told + 1, "too slow to tell"
+        results = load.join()
+        assert service.wait_exit() == 0
+    assert '"service.stopped"' in service.log
+    early = [each for each in results if each[2] != CODES.OK and each[0] < told + 1]
+    assert early == []
+    for address in (service.grpc, service.http):
+        host, _, port = address.rpartition(":")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((host, int(port)))
+
+    # what was not answered was not done either
+    again = start_service()
+    kept = names_of(again)
+    for _, name, code in results:
+        assert name is None or (name in kept) == (code == CODES.OK), (name, code)
+
+
+def test_a_second_stop_does_not_wait_for_calls(start_service):
+    service = start_service("--drain-grace", "60s", "--body-timeout", "60s")
+    host, _, port = service.http.rpartition(":")
+    with socket.create_connection((host, int(port))) as slow:
+        slow.sendall(b"POST /v1/tokens HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n"
+                     b"Expect: 100-continue\r\nContent-Length: 9\r\n\r\n")
+        assert slow.recv(64).startswith(b"HTTP/1.1 100")
+        service.signal(signal.SIGTERM)
+        program.wait_until(lambda: '"service.draining"' in service.log, "the drain")
+        assert service.process.poll() is None
+        service.signal(signal.SIGTERM)
+        assert service.wait_exit() == 1
+    assert '"process.exit_now"' in service.log
+    assert ready(start_service()) == 200
+
+
+def served_serial(address, authority, alpn):
+    context = ssl.create_default_context(cafile=authority.cert)
+    context.set_alpn_protocols([alpn])
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=program.PATIENCE_S) as plain, \
+            context.wrap_socket(plain, server_hostname="localhost") as s:
+        return s.getpeercert()["serialNumber"]
+
+
+def test_reloads_under_load_change_certificates_and_disturb_nobody(start_service, tmp_path):
+    authority = certificates.Authority(tmp_path / "ca")
+
+    def issue():
+        return authority.issue("server", "localhost", "DNS:localhost,IP:127.0.0.1")
+
+    cert, key = issue()
+    service = start_service("--tls-cert-file", cert, "--tls-key-file", key)
+    token = service.admin_token
+    first = served_serial(service.http, authority, "http/1.1")
+    assert served_serial(service.grpc, authority, "h2") == first
+
+    def secure_channel():
+        return grpc.secure_channel(
+            service.grpc.replace("127.0.0.1", "localhost"), grpc.ssl_channel_credentials(authority.cert.read_bytes()),
+            options=[("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)])
+
+    def asker_anew(_):  # a connection for each call
+        with secure_channel() as channel:
+            return asker(channel, token)(0)
+
+    def http_anew(number):
+        reply = requests.get(f"https://{service.http}/v1/whoami", verify=authority.cert, timeout=program.PATIENCE_S,
+                             headers={"Authorization": f"Bearer {token}"})
+        return None, CODES.OK if reply.status_code == 200 else CODES.UNKNOWN
+
+    with secure_channel() as channel:
+        load = Load([asker(channel, token), setter(channel, token, "g"), asker_anew, http_anew])
+        load.wait_busy(3)
+        for _ in range(8):
+            issue()
+            before = service.log.count('"reload.done"')
+            service.signal(signal.SIGHUP)
+            program.wait_until(lambda: service.log.count('"reload.done"') > before, "the reload")
+        last = served_serial(service.http, authority, "http/1.1")
+        assert last != first and served_serial(service.grpc, authority, "h2") == last
+        load.stopping.set()
+        assert {code for _, _, code in load.join()} == {CODES.OK}
+
+
+def test_what_was_acknowledged_outlives_a_crash(start_service):
+    """Writers on gRPC and HTTP, and kill -9 among them; then all again on what is left."""
+    made = {"admin"}
+    for round_ in range(2 if program.SANITIZED else 4):
+        service = start_service("--cache-ttl", "0")
+        assert names_of(service) == made
+        token = service.admin_token
+        with pb.channel(service.grpc) as one, pb.channel(service.grpc) as two:
+            load = Load([setter(one, token, f"r{round_}a"), setter(two, token, f"r{round_}b"),
+                         http_setter(service, token, f"r{round_}c")])
+            load.wait_busy(10 + 7 * round_)
+            service.kill()
+            results = load.join()
+        made |= {name for _, name, code in results if code == CODES.OK}
+        # the last of each writer was not acknowledged, and may have been done all the same
+        doubtful = {name for _, name, code in results if code != CODES.OK}
+        assert len(doubtful) == 3
+        service = start_service()
+        kept = names_of(service)
+        assert made <= kept <= made | doubtful
+        made = kept
+        service.stop()
