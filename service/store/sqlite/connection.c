@@ -3,9 +3,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/rate_limit.h"
 
 #include <sqlite3.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -106,16 +106,13 @@ const char *connection_statement_text(enum statement_id id)
 /* Many operations fail for one cause; a line a second tells it as well. */
 static void log_failure(const char *what, int code, const char *text)
 {
-	static _Atomic int64_t next_us;
-	static atomic_uint suppressed;
-	int64_t now = clock_mono(&clock_system).us;
-	int64_t due = atomic_load(&next_us);
-	if (now < due || !atomic_compare_exchange_strong(&next_us, &due, now + US_PER_S)) {
-		atomic_fetch_add(&suppressed, 1);
+	/* One for all connections. */
+	static struct rate_limit limit = {.interval_us = US_PER_S, .burst_us = US_PER_S};
+	uint64_t held_back;
+	if (!rate_limit_pass(&limit, clock_mono(&clock_system), &held_back))
 		return;
-	}
 	log_warning("store.failed", LOG_TEXT("what", what), LOG_I64("sqlite_code", code),
-		LOG_TEXT("error", text), LOG_I64("suppressed", atomic_exchange(&suppressed, 0)));
+		LOG_TEXT("error", text), LOG_I64("held_back", (int64_t)held_back));
 }
 
 /* Errors after which a new connection may do what this one cannot. */
