@@ -15,7 +15,7 @@
 
 enum {
 	MARK_BYTES = 2 * TOKEN_HASH_BYTES + 1,
-	PATIENCE_MS = 60000
+	PATIENCE_MS = 5000 /* for each operation */
 };
 
 /* The setting that holds the hash of the admin token that was made last, in hexadecimal. */
@@ -115,15 +115,29 @@ static struct status make(const struct admin_token *t)
 	return replace(t, secret_str(&secret));
 }
 
+static struct status read_given(const char *path, struct secret *ret)
+{
+	_cleanup_secret_ struct secret secret = {NULL, 0};
+	TRY(file_read_secret(path, false, &secret));
+	if (!token_secret_is_well_formed(secret_str(&secret)))
+		return status_error(STATUS_INVALID_ARGUMENT,
+			"'%s' must hold an access token (osmo_..., or 64 hexadecimal digits)",
+			path);
+	*ret = secret;
+	secret = (struct secret){NULL, 0};
+	return status_ok();
+}
+
+struct status admin_token_check_file(const char *path)
+{
+	_cleanup_secret_ struct secret secret = {NULL, 0};
+	return read_given(path, &secret);
+}
+
 static struct status ensure_given(const struct admin_token *t, const char *mark, bool *ret_made)
 {
 	_cleanup_secret_ struct secret secret = {NULL, 0};
-	TRY(file_read_secret(t->given_file, false, &secret));
-	if (!token_secret_is_well_formed(secret_str(&secret)))
-		return status_error(STATUS_INVALID_ARGUMENT,
-			"--admin-token-file: '%s' must hold an access token (osmo_..., or 64 "
-			"hexadecimal digits)",
-			t->given_file);
+	TRY(read_given(t->given_file, &secret));
 	struct token_hash hash = token_secret_hash(secret_str(&secret));
 	char text[MARK_BYTES];
 	hex_encode(hash.bytes, sizeof hash.bytes, text);

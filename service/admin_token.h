@@ -3,8 +3,8 @@
  * osmo-admin and the longest lifetime that is allowed.
  *
  * Made once: a mark in the store says that it was, so a token that an administrator deleted stays
- * deleted, and later starts change nothing. Blocks; for the main thread while the service starts.
- */
+ * deleted, and later starts change nothing. What failed half-way is done again by the next try.
+ * Blocks; for the main thread while the service starts. */
 #pragma once
 
 #include "common/base/clock.h"
@@ -24,6 +24,11 @@ struct admin_token {
 	const char *given_file; /* holds the token instead; nothing is written. Or NULL. */
 	int32_t lifetime_days;
 };
+
+/* That a file holds an access token.
+ *
+ * INVALID_ARGUMENT, and what files say */
+struct status admin_token_check_file(const char *path);
 
 /* Makes the token unless it was made before; with given_file also when the file holds another one
  * than before. *@ret_made tells.

@@ -25,12 +25,14 @@
 #include "service/auth/authenticator.h"
 #include "service/auth/keyring.h"
 #include "service/auth/server_key.h"
+#include "service/files.h"
 #include "service/interceptor/access_log.h"
 #include "service/interceptor/authn.h"
 #include "service/interceptor/authz.h"
 #include "service/interceptor/chain.h"
 #include "service/interceptor/client_version.h"
 #include "service/interceptor/deadline.h"
+#include "service/interceptor/gate.h"
 #include "service/interceptor/request_id.h"
 #include "service/options.h"
 #include "service/store/cache.h"
@@ -46,7 +48,7 @@
 #include <unistd.h>
 
 enum {
-	START_PATIENCE_MS = 60000,
+	TRY_MS = 5000, /* for one operation of the start */
 	HEALTH_INTERVAL_S = 1,
 	STEP_COUNT = 8,
 	ROLES_MIN_TTL_MS = 1000
@@ -63,19 +65,21 @@ struct service {
 	struct loop **loops;
 	size_t n_loops;
 	bool loops_run;
+	size_t prepared; /* steps of service_prepare that are done */
 
-	struct server_key *server_key;
+	struct service_files files;
 	struct store *store;
 	struct cache *cache;
 	struct token_lookup *lookup;
 	struct role_cache *roles;
+	bool roles_run;
 	struct keyring *keyring;
 	bool keyring_runs;
-	struct jwt_keys external_keys;
 	struct jwt_issuer external_issuer;
 	struct authenticator *authenticator;
 
 	struct proxy_trust trust;
+	struct gate gate;
 	struct authn authn;
 	struct authz authz;
 	struct access_policy access;
@@ -93,7 +97,6 @@ struct service {
 
 	struct health *health;
 	struct event *health_timer;
-	struct tls_server *tls;
 	struct rpc_server *rpc;
 	struct gateway *gateway;
 };
@@ -113,13 +116,16 @@ static char *path_in(struct service *s, const char *name)
 	return arena_printf(s->arena, "%s/%s", s->values->data_dir, name);
 }
 
-static struct store_waiter sync_waiter(struct service *s, struct sync *sync)
+static struct mono_time in_ms(int64_t ms)
 {
-	return (struct store_waiter){
-		s->control, mono_time_add_ms(clock_mono(&clock_system), START_PATIENCE_MS), sync};
+	return mono_time_add_ms(clock_mono(&clock_system), ms);
 }
 
 /* --- storage and keys --- */
+
+/* What the existing probes ask. */
+static const char *const alive_methods[] = {"/osmo.compat.v1.CompatService/GetHealth",
+	"/osmo.compat.v1.CompatService/GetVersion", NULL};
 
 static struct status open_storage(struct service *s)
 {
@@ -139,56 +145,31 @@ static struct status open_storage(struct service *s)
 	store_metrics_register_cache(s->cache, s->lookup, s->metrics);
 	s->roles = role_cache_new(
 		s->store, s->control, v->cache_ttl_ms > 0 ? v->cache_ttl_ms : ROLES_MIN_TTL_MS);
+	gate_init(&s->gate, s->roles, alive_methods);
 	return status_ok();
 }
 
 static struct status open_server_key(struct service *s)
 {
-	if (s->values->encryption_key_file)
-		return server_key_read(s->values->encryption_key_file, &s->server_key);
-	return server_key_read_or_make(path_in(s, "key"), &random_system, &s->server_key);
+	if (s->files.server_key)
+		return status_ok();
+	return server_key_read_or_make(path_in(s, "key"), &random_system, &s->files.server_key);
 }
 
-static struct status read_keys(const char *path, struct jwt_keys *ret)
-{
-	_cleanup_secret_ struct secret text = {NULL, 0};
-	TRY(file_read_secret(path, true, &text));
-	struct status status = jwt_keys_parse(secret_str(&text), ret);
-	if (status.code == STATUS_OK)
-		return status;
-	return status_error(status.code, "'%s': %s", path, status.message);
-}
-
-static struct status start_keyring(struct service *s)
+static struct status make_keyring(struct service *s)
 {
 	const struct service_options *v = s->values;
-	if (v->jwt_key_file) {
-		_cleanup_jwt_keys_ struct jwt_keys keys = {.n = 0};
-		TRY(read_keys(v->jwt_key_file, &keys));
-		return keyring_new_fixed(&keys, s->control, &s->keyring);
-	}
+	if (v->jwt_key_file)
+		return keyring_new_fixed(&s->files.signing_keys, s->control, &s->keyring);
 	s->keyring = keyring_new(&(struct keyring_config){
 		.algorithm = (enum jwt_algorithm)v->jwt_algorithm,
 		.key_lifetime_s = v->jwt_key_lifetime_ms / 1000,
-		.server_key = s->server_key,
+		.server_key = s->files.server_key,
 		.store = s->store,
 		.home = s->control,
 		.clock = &clock_system,
 	});
-	struct sync sync;
-	sync_init(&sync);
-	struct store_waiter waiter = sync_waiter(s, &sync);
-	keyring_start(s->keyring, waiter.deadline, sync_on_done, &sync);
-	s->keyring_runs = true;
-	return sync_wait(&sync);
-}
-
-static struct status start_roles(struct service *s)
-{
-	struct sync sync;
-	sync_init(&sync);
-	role_cache_start(s->roles, sync_waiter(s, &sync), sync_on_done);
-	return sync_wait(&sync);
+	return status_ok();
 }
 
 static struct status admin_token_of(struct service *s, struct admin_token *ret)
@@ -204,18 +185,6 @@ static struct status admin_token_of(struct service *s, struct admin_token *ret)
 		.given_file = s->values->admin_token_file,
 		.lifetime_days = days,
 	};
-	return status_ok();
-}
-
-static struct status ensure_admin_token(struct service *s)
-{
-	struct admin_token t;
-	bool made;
-	TRY(admin_token_of(s, &t));
-	TRY(admin_token_ensure(&t, &made));
-	if (made && !t.given_file)
-		log_info("admin_token.made", LOG_TEXT("file", t.path),
-			LOG_I64("lifetime_days", t.lifetime_days));
 	return status_ok();
 }
 
@@ -251,12 +220,11 @@ static struct status make_access(struct service *s)
 	return status_ok();
 }
 
-static struct status make_external_issuer(struct service *s)
+static void make_external_issuer(struct service *s)
 {
 	const struct service_options *v = s->values;
 	if (!v->external_issuer)
-		return status_ok();
-	TRY(read_keys(v->external_jwks_file, &s->external_keys));
+		return;
 	enum {
 		LEEWAY_S = 5
 	};
@@ -265,16 +233,15 @@ static struct status make_external_issuer(struct service *s)
 		.audience = str_of(v->external_audience),
 		.user_claim = str_of(v->external_user_claim),
 		.roles_claim = str_of(v->external_roles_claim),
-		.keys = &s->external_keys,
+		.keys = &s->files.external_keys,
 		.leeway_s = LEEWAY_S,
 	};
-	return status_ok();
 }
 
 static struct status make_authn(struct service *s)
 {
 	const struct service_options *v = s->values;
-	TRY(make_external_issuer(s));
+	make_external_issuer(s);
 	s->authenticator = authenticator_new(&(struct authenticator_config){
 		.tokens = s->lookup,
 		.keyring = s->keyring,
@@ -330,7 +297,7 @@ static struct status make_apps(struct service *s)
 		.max_lifetime_days = days,
 		.max_lifetime_text = lifetime_text,
 		.derive = derive_secret,
-		.derive_arg = s->server_key,
+		.derive_arg = s->files.server_key,
 	};
 	s->profile_app = (struct profile_app){
 		.store = s->store,
@@ -377,6 +344,7 @@ static struct status make_chain(struct service *s)
 	const struct chain_step steps[] = {
 		{"request_id", request_id_run, NULL},
 		{"access_log", access_log_run, s->access_log},
+		{"gate", gate_run, &s->gate},
 		{"deadline", deadline_run, &s->deadline},
 		{"authn", authn_run, &s->authn},
 		{"authz", authz_run, &s->authz},
@@ -393,6 +361,7 @@ static struct status make_chain(struct service *s)
 /* --- readiness --- */
 
 struct ready_check {
+	struct service *service;
 	void (*done)(void *arg, struct status status);
 	void *arg;
 };
@@ -400,7 +369,8 @@ struct ready_check {
 static void on_checked(void *arg, const struct status *status)
 {
 	struct ready_check *check = arg;
-	check->done(check->arg, *status);
+	struct status gate = gate_status(&check->service->gate);
+	check->done(check->arg, status_is_ok(status) ? gate : *status);
 	free(check);
 }
 
@@ -412,11 +382,15 @@ static void check_ready(
 	void *self, struct loop *home, void (*done)(void *arg, struct status status), void *arg)
 {
 	struct service *s = self;
+	struct status gate = gate_status(&s->gate);
+	if (!status_is_ok(&gate)) {
+		done(arg, gate);
+		return;
+	}
 	struct ready_check *check = xnew(struct ready_check);
-	*check = (struct ready_check){done, arg};
-	struct store_waiter waiter = {
-		home, mono_time_add_ms(clock_mono(&clock_system), CHECK_TIMEOUT_MS), check};
-	store_check(s->store, waiter, on_checked);
+	*check = (struct ready_check){s, done, arg};
+	store_check(
+		s->store, (struct store_waiter){home, in_ms(CHECK_TIMEOUT_MS), check}, on_checked);
 }
 
 static void set_health(struct service *s, bool serving)
@@ -428,7 +402,9 @@ static void set_health(struct service *s, bool serving)
 
 static void on_health(void *arg, const struct status *status)
 {
-	set_health(arg, status->code == STATUS_OK);
+	struct service *s = arg;
+	struct status gate = gate_status(&s->gate);
+	set_health(s, status_is_ok(status) && status_is_ok(&gate));
 }
 
 static void on_health_timer(evutil_socket_t fd, short what, void *arg)
@@ -436,9 +412,8 @@ static void on_health_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	struct service *s = arg;
-	struct store_waiter waiter = {
-		s->control, mono_time_add_ms(clock_mono(&clock_system), CHECK_TIMEOUT_MS), s};
-	store_check(s->store, waiter, on_health);
+	store_check(
+		s->store, (struct store_waiter){s->control, in_ms(CHECK_TIMEOUT_MS), s}, on_health);
 }
 
 /* --- the network --- */
@@ -505,14 +480,9 @@ static struct status open_gateway(struct service *s)
 		return status_ok();
 	struct address listen;
 	TRY(address_parse(str_of(v->http_listen), &listen));
-	if (v->tls_cert_file) {
-		const struct tls_options tls = {v->tls_cert_file, v->tls_key_file,
-			v->tls_client_ca_file, (enum tls_client_auth)v->tls_client_auth};
-		TRY(tls_server_new(&tls, &s->tls));
-	}
 	struct gateway_options options = {
 		.listen = &listen,
-		.tls = listen.kind == ADDRESS_UNIX ? NULL : s->tls,
+		.tls = listen.kind == ADDRESS_UNIX ? NULL : s->files.tls,
 		.loops = s->loops,
 		.n_loops = s->n_loops,
 		.upstream = chain_handler(s->chain),
@@ -601,19 +571,19 @@ static void start_health(struct service *s)
 	event_add(s->health_timer, &interval);
 }
 
-/* Everything that a call needs, but no network. */
+/* Everything that a call needs, but no network; what fails here does not mend by itself. */
 static struct status start_inside(struct service *s)
 {
+	TRY(service_files_read(s->values, &s->files));
 	TRY(pb_schema_new(&s->schema));
 	make_loops(s);
 	s->health = health_new();
+	set_health(s, false);
 	start_health(s);
 	TRY(open_storage(s));
 	loop_start(s->control, "control");
 	TRY(open_server_key(s));
-	TRY(start_roles(s));
-	TRY(start_keyring(s));
-	TRY(ensure_admin_token(s));
+	TRY(make_keyring(s));
 	TRY(make_trust(s));
 	TRY(make_access(s));
 	TRY(make_authn(s));
@@ -639,7 +609,6 @@ static struct status start(struct service *s)
 	TRY(open_gateway(s));
 	warn_of_unsafe_settings(s);
 	run_loops(s);
-	set_health(s, true);
 	rpc_server_start(s->rpc);
 	return status_ok();
 }
@@ -664,6 +633,83 @@ struct status service_start(struct options *o, struct service **ret)
 	}
 	*ret = s;
 	return status_ok();
+}
+
+/* --- what the store must give before calls are answered --- */
+
+static struct status prepare_roles(struct service *s)
+{
+	struct sync sync;
+	sync_init(&sync);
+	struct store_waiter waiter = {s->control, in_ms(TRY_MS), &sync};
+	if (s->roles_run)
+		role_cache_reload(s->roles, waiter, sync_on_done);
+	else
+		role_cache_start(s->roles, waiter, sync_on_done);
+	s->roles_run = true;
+	return sync_wait(&sync);
+}
+
+static struct status prepare_keyring(struct service *s)
+{
+	if (s->values->jwt_key_file)
+		return status_ok();
+	struct sync sync;
+	sync_init(&sync);
+	keyring_start(s->keyring, in_ms(TRY_MS), sync_on_done, &sync);
+	s->keyring_runs = true;
+	return sync_wait(&sync);
+}
+
+static struct status prepare_admin_token(struct service *s)
+{
+	struct admin_token t;
+	bool made;
+	TRY(admin_token_of(s, &t));
+	TRY(admin_token_ensure(&t, &made));
+	if (made && !t.given_file)
+		log_info("admin_token.made", LOG_TEXT("file", t.path),
+			LOG_I64("lifetime_days", t.lifetime_days));
+	return status_ok();
+}
+
+/* Now rather than at the next turn of its timer. */
+static void look_at_health(struct service *s)
+{
+	struct sync sync;
+	sync_init(&sync);
+	store_check(
+		s->store, (struct store_waiter){s->control, in_ms(TRY_MS), &sync}, sync_on_done);
+	struct status status = sync_wait(&sync);
+	set_health(s, status_is_ok(&status));
+}
+
+static bool may_pass(const struct status *status)
+{
+	return status->code == STATUS_UNAVAILABLE || status->code == STATUS_DEADLINE_EXCEEDED ||
+	       status->code == STATUS_RESOURCE_EXHAUSTED || status->code == STATUS_ABORTED;
+}
+
+static struct status prepare(struct service *s)
+{
+	static struct status (*const steps[])(struct service *) = {
+		prepare_roles, prepare_keyring, prepare_admin_token};
+	for (; s->prepared < ARRAY_SIZE(steps); s->prepared++)
+		TRY(steps[s->prepared](s));
+	return status_ok();
+}
+
+struct status service_prepare(struct service *s, bool *ret_again)
+{
+	struct status status = prepare(s);
+	*ret_again = may_pass(&status);
+	if (status_is_ok(&status)) {
+		gate_open(&s->gate);
+		look_at_health(s);
+	} else if (*ret_again) {
+		gate_set_reason(&s->gate, &status);
+	}
+	return status;
 }
 
 struct status service_announce(struct service *s)
@@ -739,19 +785,19 @@ static void free_all(struct service *s)
 {
 	rpc_server_free(s->rpc);
 	gateway_free(s->gateway);
-	tls_server_free(s->tls);
 	chain_free(s->chain);
 	access_log_free(s->access_log);
 	method_table_free(s->methods);
 	exchange_app_free(s->exchange_app);
 	authenticator_free(s->authenticator);
 	proxy_trust_done(&s->trust);
-	jwt_keys_done(&s->external_keys);
 	keyring_free(s->keyring);
+	if (s->roles)
+		gate_done(&s->gate);
 	role_cache_free(s->roles);
 	token_lookup_free(s->lookup);
 	cache_free(s->cache);
-	server_key_free(s->server_key);
+	service_files_done(&s->files);
 	if (s->health_timer)
 		event_free(s->health_timer);
 	health_free(s->health);
@@ -806,7 +852,7 @@ static void reload_options(struct service *s)
 static void reload_tls(struct service *s)
 {
 	struct status rpc = rpc_server_reload(s->rpc);
-	struct status http = s->tls ? tls_server_reload(s->tls) : status_ok();
+	struct status http = s->files.tls ? tls_server_reload(s->files.tls) : status_ok();
 	if (rpc.code != STATUS_OK)
 		log_error("reload.tls", LOG_TEXT("listener", "grpc"), LOG_STATUS(&rpc));
 	if (http.code != STATUS_OK)
@@ -820,7 +866,7 @@ static void reload_jwt_keys(struct service *s)
 	_cleanup_jwt_keys_ struct jwt_keys keys = {.n = 0};
 	if (!s->values->jwt_key_file)
 		return;
-	struct status status = read_keys(s->values->jwt_key_file, &keys);
+	struct status status = service_files_read_signing_keys(s->values, &keys);
 	if (status.code == STATUS_OK)
 		status = keyring_set_fixed(s->keyring, &keys);
 	if (status.code != STATUS_OK)

@@ -8,14 +8,21 @@
 #include "common/base/status.h"
 #include "common/net/address.h" /* ADDRESS_TEXT_BYTES */
 
+#include <stdbool.h>
+
 struct options;
 struct service;
 
-/* Opens, binds and starts everything; calls are answered when this returns. @o is borrowed until
- * the first service_reload.
+/* Opens, binds and starts everything. From here on the process is alive; calls are UNAVAILABLE
+ * until service_prepare has succeeded. @o is borrowed until the first service_reload.
  *
- * Errors are one line for the operator. */
+ * Errors are one line for the operator, and do not mend by themselves. */
 struct status service_start(struct options *o, struct service **ret);
+
+/* One try to get from the store what calls need: roles, keys, the first admin token. Once it
+ * succeeded, calls are answered. On an error, *@ret_again: the store is away, try again after a
+ * while; else it is a line for the operator and the end. */
+struct status service_prepare(struct service *s, bool *ret_again);
 
 /* Says so: the log, and the ready file. Whoever waits for that may send a signal at once, so
  * signals must be waited for by now. */

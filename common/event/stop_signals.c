@@ -65,6 +65,21 @@ enum stop_signal stop_signals_wait(struct stop_signals *s)
 	return number == SIGHUP ? STOP_SIGNAL_RELOAD : STOP_SIGNAL_STOP;
 }
 
+bool stop_signals_wait_ms(struct stop_signals *s, int64_t ms, enum stop_signal *ret)
+{
+	const struct timespec patience = {ms / 1000, ms % 1000 * 1000000};
+	if (s->reload) {
+		s->reload = false;
+		*ret = STOP_SIGNAL_RELOAD;
+		return true;
+	}
+	int number = sigtimedwait(&s->set, NULL, &patience);
+	if (number < 0) /* or something else interrupted it: the caller comes again anyway */
+		return false;
+	*ret = number == SIGHUP ? STOP_SIGNAL_RELOAD : STOP_SIGNAL_STOP;
+	return true;
+}
+
 void stop_signals_draining(struct stop_signals *s, int64_t delay_ms)
 {
 	start_watcher(s);

@@ -30,6 +30,8 @@ void stop_signals_init(struct stop_signals *s);
 void stop_signals_started(struct stop_signals *s);
 /* Waits for the next one; a reload that was asked for during the start is kept until here. */
 enum stop_signal stop_signals_wait(struct stop_signals *s);
+/* Waits at most @ms; false if none came. */
+bool stop_signals_wait_ms(struct stop_signals *s, int64_t ms, enum stop_signal *ret);
 /* The drain begins: waits @delay_ms; from now on a second signal to stop ends the process at once.
  */
 void stop_signals_draining(struct stop_signals *s, int64_t delay_ms);

@@ -484,7 +484,7 @@ static void run_request(struct loop_task *task)
 		answer(request, &status);
 		return;
 	}
-	if (request->start) {
+	if (request->start && !k->timer) {
 		k->timer = event_new(loop_base(k->config.home), -1, EV_PERSIST, follow, k);
 		event_add(k->timer, &(struct timeval){.tv_sec = FOLLOW_INTERVAL_S});
 	}

@@ -57,7 +57,7 @@ void keyring_free(struct keyring *k);
 DEFINE_CLEANUP(struct keyring *, keyring_free);
 
 /* Reads or makes the keys, then calls @done on the loop, once; from then on the ring follows the
- * store. Not for a fixed ring.
+ * store, also when that failed: ask again. Not for a fixed ring.
  *
  * FAILED_PRECONDITION  the keys in the store are encrypted under another server key
  * DATA_LOSS            they are damaged */

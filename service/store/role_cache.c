@@ -141,6 +141,18 @@ static struct store_waiter own_waiter(struct role_cache *c)
 		mono_time_add_ms(clock_mono(c->options.clock), LOAD_TIMEOUT_MS), c};
 }
 
+/* What everybody may do also while the store is away: the program asks no store whether it is
+ * alive.
+ */
+static struct role_set *public_roles(void)
+{
+	struct role_set *set = role_set_new();
+	for (size_t i = 0; i < role_defaults_count; i++)
+		if (str_eq(role_defaults[i].name, ROLE_DEFAULT))
+			role_set_add(set, &role_defaults[i]);
+	return set;
+}
+
 /* Who may not be confirmed any more is taken back. */
 static void check_age(struct role_cache *c)
 {
@@ -148,9 +160,9 @@ static void check_age(struct role_cache *c)
 	int64_t age_us = clock_mono(c->options.clock).us - c->own.confirmed.us;
 	if (!max_us || !atomic_load(&c->is_ready) || age_us <= max_us)
 		return;
-	_cleanup_(role_set_unrefp) struct role_set *none = role_set_new();
+	_cleanup_(role_set_unrefp) struct role_set *least = public_roles();
 	atomic_store(&c->is_ready, false);
-	publish(c, none);
+	publish(c, least);
 }
 
 static void end_load(struct role_cache *c, const struct status *status)
@@ -440,7 +452,7 @@ struct role_cache *role_cache_new_with(const struct role_cache_options *options)
 {
 	struct role_cache *c = xnew(struct role_cache);
 	c->options = *options;
-	c->shared.set = role_set_new();
+	c->shared.set = public_roles();
 	atomic_store(&c->generation, 1);
 	pthread_mutex_init(&c->shared.lock, NULL);
 	pthread_key_create(&c->reader_key, NULL);

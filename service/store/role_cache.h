@@ -4,8 +4,9 @@
  * A snapshot that is replaced as a whole: loaded at the start, after each change that the store
  * tells of, and every TTL. Reading it takes no lock. Whoever changes a role and answers somebody
  * waits for role_cache_reload in between, so that the change holds when it is acknowledged.
- * Fails closed: roles that could not be confirmed for longer than allowed give way to none at all.
- * Threads: any, unless a function says otherwise. */
+ * Fails closed: before the first load, and when they could not be confirmed for longer than
+ * allowed, there is just the built-in osmo-default. Threads: any, unless a function says otherwise.
+ */
 #pragma once
 
 #include "common/event/loop.h"
@@ -40,7 +41,7 @@ void role_cache_stop(struct role_cache *c, void (*stopped)(void *arg), void *arg
  */
 void role_cache_free(struct role_cache *c);
 
-/* With a reference for the caller; never NULL: no roles are an empty set, which allows nothing. */
+/* With a reference for the caller; never NULL. */
 struct role_set *role_cache_get(struct role_cache *c);
 /* It was loaded, and is not too old. */
 bool role_cache_is_ready(const struct role_cache *c);

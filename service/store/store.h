@@ -213,7 +213,11 @@ void store_setting_put(struct store *s, struct str name, struct str value,
 /* "sqlite" */
 const char *store_name(const struct store *s);
 
-/* A probe read and, for a store that can refuse writes while reads work (a full disk), its last
+/* While the service starts, any operation may end in FAILED_PRECONDITION for what does not mend by
+ * itself (a schema newer than the program): the process says so and ends. Whatever may pass is
+ * UNAVAILABLE.
+ *
+ * A probe read and, for a store that can refuse writes while reads work (a full disk), its last
  * known ability to write. */
 void store_check(struct store *s, struct store_waiter waiter, store_done_fn *done);
 

@@ -6,6 +6,7 @@
 #include "common/base/rate_limit.h"
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -103,16 +104,24 @@ const char *connection_statement_text(enum statement_id id)
 
 /* --- The border --- */
 
-/* Many operations fail for one cause; a line a second tells it as well. */
+/* Many operations fail for one cause, and go on failing: a line a second tells it as well, and a
+ * line a minute while it stays the same. */
 static void log_failure(const char *what, int code, const char *text)
 {
-	/* One for all connections. */
-	static struct rate_limit limit = {.interval_us = US_PER_S, .burst_us = US_PER_S};
-	uint64_t held_back;
-	if (!rate_limit_pass(&limit, clock_mono(&clock_system), &held_back))
+	/* For all connections. */
+	static struct rate_limit any = {.interval_us = US_PER_S, .burst_us = US_PER_S};
+	static struct rate_limit same = {.interval_us = 60 * US_PER_S, .burst_us = 60 * US_PER_S};
+	static atomic_int last_code;
+	struct mono_time now = clock_mono(&clock_system);
+	uint64_t held_back, held_back_too = 0;
+	bool repeats = atomic_load(&last_code) == code;
+	bool is_due = rate_limit_pass(&same, now, &held_back_too);
+	if ((repeats && !is_due) || !rate_limit_pass(&any, now, &held_back))
 		return;
+	atomic_store(&last_code, code);
 	log_warning("store.failed", LOG_TEXT("what", what), LOG_I64("sqlite_code", code),
-		LOG_TEXT("error", text), LOG_I64("held_back", (int64_t)held_back));
+		LOG_TEXT("error", text),
+		LOG_I64("held_back", (int64_t)(held_back + (is_due ? held_back_too : 0))));
 }
 
 /* Errors after which a new connection may do what this one cannot. */
@@ -247,7 +256,7 @@ static struct status set_up(struct connection *c, const struct connection_option
 	sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
 	sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, (int *)NULL);
 	sqlite3_extended_result_codes(c->db, 1);
-	sqlite3_busy_timeout(c->db, o->busy_timeout_ms);
+	connection_set_busy_timeout(c, o->busy_timeout_ms);
 	sqlite3_wal_hook(c->db, on_commit, c); /* instead of SQLite's own checkpoints */
 
 	char sql[256];
@@ -282,6 +291,11 @@ void connection_close(struct connection *c)
 	if (c->db)
 		sqlite3_close_v2(c->db);
 	memset(c, 0, sizeof *c);
+}
+
+void connection_set_busy_timeout(struct connection *c, int ms)
+{
+	sqlite3_busy_timeout(c->db, ms);
 }
 
 bool connection_is_idle(const struct connection *c)

@@ -2,8 +2,8 @@
 /* One connection to the database file, its prepared statements, and the border at which SQLite's
  * result codes become a struct status.
  *
- * Callers hear UNAVAILABLE and a sentence without path or SQL; the cause goes to the log, at most
- * once a second. A connection that met an error it may not get over by itself (a damaged page, a
+ * Callers hear UNAVAILABLE and a sentence without path or SQL; the cause goes to the log, once in
+ * a while. A connection that met an error it may not get over by itself (a damaged page, a
  * file that went away) says so in @broken: close it, and open it again after a while.
  * Threads: one at a time. */
 #pragma once
@@ -82,6 +82,8 @@ struct connection {
 struct status connection_open(const struct connection_options *options, struct connection *ret);
 /* Closed ones are allowed. */
 void connection_close(struct connection *c);
+/* How long to wait from now on for another program that has the file locked. */
+void connection_set_busy_timeout(struct connection *c, int ms);
 /* Runs SQL without parameters or rows, for set-up. */
 struct status connection_run(struct connection *c, const char *sql);
 /* For the caller of any of SQLite's functions: translates, logs, and sets broken. @code is no

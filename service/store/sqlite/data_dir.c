@@ -50,12 +50,17 @@ static struct status check_file_system(const char *path)
 	return status_ok();
 }
 
-/* SQLite would make it with the umask's mode; its log and index take the mode of this file. */
+/* SQLite would make it with the umask's mode; its log and index take the mode of this file. One
+ * that is there and cannot be opened now is the connection's to wait for. */
 static struct status make_database_file(const char *path)
 {
 	_cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return errno == EROFS ? status_ok() : file_status(errno, "open", path);
+	if (fd < 0) {
+		int error = errno;
+		struct stat there;
+		bool is_file = lstat(path, &there) == 0 && S_ISREG(there.st_mode);
+		return is_file ? status_ok() : file_status(error, "open", path);
+	}
 	struct stat st;
 	if (fstat(fd, &st) != 0)
 		return file_status(errno, "examine", path);

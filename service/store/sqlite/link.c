@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/store/sqlite/link.h"
 
+#include "common/base/log.h"
+
 enum {
 	BACKOFF_LEAST_MS = 20,
 	BACKOFF_MOST_MS = 2000,
 };
 
 void link_init(struct link *l, const struct connection_options *options, const struct clock *clock,
-	struct status (*prepare)(void *arg, struct connection *c), void *arg)
+	_Atomic uint64_t *opened, struct status (*prepare)(void *arg, struct connection *c),
+	void *arg)
 {
-	*l = (struct link){.options = *options, .clock = clock, .prepare = prepare, .arg = arg};
+	*l = (struct link){.options = *options,
+		.clock = clock,
+		.opened = opened,
+		.prepare = prepare,
+		.arg = arg};
 }
 
 static struct status open_and_prepare(struct link *l)
@@ -22,10 +29,13 @@ struct status link_open(struct link *l)
 {
 	struct status status = open_and_prepare(l);
 	if (status_is_ok(&status)) {
+		atomic_fetch_add(l->opened, 1);
 		l->backoff_ms = 0;
+		l->logged = STATUS_OK;
 		return status;
 	}
 	connection_close(&l->connection);
+	l->opened_before = atomic_load(l->opened);
 	l->backoff_ms = l->backoff_ms ? l->backoff_ms * 2 : BACKOFF_LEAST_MS;
 	if (l->backoff_ms > BACKOFF_MOST_MS)
 		l->backoff_ms = BACKOFF_MOST_MS;
@@ -33,20 +43,35 @@ struct status link_open(struct link *l)
 	return status;
 }
 
+/* Whatever it is (somebody put a newer schema there), callers cannot do anything about it, and the
+ * text may name the file: that is for the log, once as long as it stays so. */
+static struct status refuse(struct link *l, const struct status *status)
+{
+	if (status->code != STATUS_UNAVAILABLE && l->logged != status->code) {
+		l->logged = status->code;
+		log_error("store.refused", LOG_STATUS(status));
+	}
+	return status_error(STATUS_UNAVAILABLE, "the token store cannot be read now");
+}
+
+bool link_is_open(const struct link *l)
+{
+	return l->connection.db && !l->connection.broken;
+}
+
 struct status link_use(struct link *l, bool *ret_anew)
 {
 	if (ret_anew)
 		*ret_anew = false;
-	if (l->connection.db && !l->connection.broken)
+	if (link_is_open(l))
 		return status_ok();
 	connection_close(&l->connection);
 	struct status status = status_error(STATUS_UNAVAILABLE, "the token store is away");
-	if (!l->backoff_ms || clock_mono(l->clock).us >= l->retry_at.us)
+	if (!l->backoff_ms || clock_mono(l->clock).us >= l->retry_at.us ||
+		atomic_load(l->opened) != l->opened_before)
 		status = link_open(l);
-	/* Whatever it is (somebody put a newer schema there), callers cannot do anything about it,
-	 * and the text may name the file. */
 	if (!status_is_ok(&status))
-		return status_error(STATUS_UNAVAILABLE, "the token store cannot be read now");
+		return refuse(l, &status);
 	if (ret_anew)
 		*ret_anew = true;
 	return status;

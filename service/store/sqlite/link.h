@@ -7,23 +7,32 @@
 #include "common/base/status.h"
 #include "service/store/sqlite/connection.h"
 
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
 struct link {
 	struct connection connection;
 	struct connection_options options;
 	const struct clock *clock;
+	_Atomic uint64_t *opened; /* how often any connection of the store was */
 	/* What a fresh connection is for: migrates it, or probes it. */
 	struct status (*prepare)(void *arg, struct connection *c);
 	void *arg;
 	struct mono_time retry_at;
-	int backoff_ms; /* 0: the last time it worked */
+	uint64_t opened_before;  /* when it failed: where another one succeeds it need not wait */
+	int backoff_ms;          /* 0: the last time it worked */
+	enum status_code logged; /* the refusal that the log tells of */
 };
 
 /* Closed at first. */
 void link_init(struct link *l, const struct connection_options *options, const struct clock *clock,
-	struct status (*prepare)(void *arg, struct connection *c), void *arg);
+	_Atomic uint64_t *opened, struct status (*prepare)(void *arg, struct connection *c),
+	void *arg);
 /* Now, with all that can be said of why not. */
 struct status link_open(struct link *l);
 /* Open, or opened again if it is time for that; else UNAVAILABLE. *@ret_anew (may be NULL): it was
  * opened just now. */
 struct status link_use(struct link *l, bool *ret_anew);
+bool link_is_open(const struct link *l);
 void link_close(struct link *l);

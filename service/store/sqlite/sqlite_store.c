@@ -27,6 +27,7 @@ enum {
 	READER_CACHE_KIB = 1024,
 	CHECKPOINTER_CACHE_KIB = 64,
 	PURGE_BATCH = 200,
+	FIRST_BUSY_TIMEOUT_MS = 200,
 };
 
 struct sqlite_store {
@@ -44,7 +45,7 @@ struct sqlite_store {
 	} writing; /* writer thread only, once it runs */
 
 	_Atomic int64_t user_tokens, service_tokens;
-	_Atomic uint64_t commits, written;
+	_Atomic uint64_t commits, written, opened;
 	/* The last write failed for a reason of the file; the next check tries one. */
 	atomic_bool writes_fail;
 
@@ -92,7 +93,8 @@ static void init_link(struct sqlite_store *s, struct link *l, bool read_only, in
 		.cache_kib = cache_kib,
 		.busy_timeout_ms = s->options.busy_timeout_ms,
 	};
-	link_init(l, &options, s->options.clock, read_only ? prepare_to_read : prepare_to_write, s);
+	link_init(l, &options, s->options.clock, &s->opened,
+		read_only ? prepare_to_read : prepare_to_write, s);
 }
 
 /* --- The writer --- */
@@ -261,15 +263,22 @@ static void purge(struct sqlite_store *s)
 static void upkeep(struct sqlite_store *s)
 {
 	struct connection *c = &s->writing.link.connection;
-	if (!c->db || c->broken)
+	/* Readers may wait for it: a database that has just come is made by the writer. */
+	bool anew;
+	struct status status = link_use(&s->writing.link, &anew);
+	if (!status_is_ok(&status))
 		return;
+	if (anew)
+		store_tell_all(&s->store);
 	purge(s);
 	checkpointer_look(&s->checkpointer, c);
 }
 
-static int until_purge_ms(const struct sqlite_store *s)
+static int until_upkeep_ms(const struct sqlite_store *s)
 {
-	int64_t us = s->writing.purge_at.us - clock_mono(s->options.clock).us;
+	const struct link *l = &s->writing.link;
+	struct mono_time at = link_is_open(l) ? s->writing.purge_at : l->retry_at;
+	int64_t us = at.us - clock_mono(s->options.clock).us;
 	return us <= 0 ? 0 : us > INT64_C(60) * US_PER_S ? 60000 : (int)(us / US_PER_MS) + 1;
 }
 
@@ -284,7 +293,7 @@ static void *writer_main(void *arg)
 	struct sqlite_store *s = arg;
 	struct list group;
 	list_init(&group);
-	while (op_queue_take(&s->writes, GROUP_MAX, until_purge_ms(s), &group)) {
+	while (op_queue_take(&s->writes, GROUP_MAX, until_upkeep_ms(s), &group)) {
 		answer_late_ones(s, &group);
 		if (!list_empty(&group))
 			write_group(s, &group);
@@ -464,6 +473,19 @@ static void set_options(struct sqlite_store *s, const struct sqlite_store_option
 		s->n_readers = READERS_MAX;
 }
 
+/* Just to see what does not mend by itself: a database that another program has locked is not
+ * waited for here. */
+static struct status open_first(struct sqlite_store *s)
+{
+	struct link *l = &s->writing.link;
+	l->options.busy_timeout_ms = FIRST_BUSY_TIMEOUT_MS;
+	struct status status = link_open(l);
+	l->options.busy_timeout_ms = s->options.busy_timeout_ms;
+	if (status_is_ok(&status))
+		connection_set_busy_timeout(&l->connection, s->options.busy_timeout_ms);
+	return status;
+}
+
 struct status sqlite_store_open(const struct sqlite_store_options *options, struct store **ret)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -481,7 +503,7 @@ struct status sqlite_store_open(const struct sqlite_store_options *options, stru
 	init_link(s, &s->writing.link, false, WRITER_CACHE_KIB);
 	init_link(s, &s->checkpointer.link, true, CHECKPOINTER_CACHE_KIB);
 
-	struct status status = link_open(&s->writing.link);
+	struct status status = open_first(s);
 	if (!status_is_ok(&status) && status.code != STATUS_UNAVAILABLE) {
 		release(s);
 		return status;

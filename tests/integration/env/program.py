@@ -120,13 +120,14 @@ class TokenService(Program):
     """token-service on ports of the kernel's choice, with a data directory of its own."""
 
     def __init__(self, folder, *arguments, env=None, grpc="127.0.0.1:0", http="127.0.0.1:0", wait=True,
-                 under=()):
+                 path=None, under=()):
         folder = pathlib.Path(folder)
         self.data_dir = folder / "data"
         super().__init__(
             folder, "token-service", "--data-dir", self.data_dir, "--grpc-listen", grpc,
             "--http-listen", http, "--ready-file", folder / "token-service.ready",
-            *(() if "--threads" in arguments else ("--threads", "2")), *arguments, env=env, under=under)
+            *(() if "--threads" in arguments else ("--threads", "2")), *arguments, env=env, path=path,
+            under=under)
         self.grpc = self.http = None
         if wait:
             self.wait_ready()

@@ -157,6 +157,31 @@ static void a_drain_ends_by_itself(void **state)
 	assert_int_equal(end(&d), 0);
 }
 
+static void wait_with_patience(struct stop_signals *s)
+{
+	enum stop_signal signal;
+	stop_signals_started(s);
+	if (stop_signals_wait_ms(s, 1, &signal))
+		_exit(3);
+	say('r');
+	if (!stop_signals_wait_ms(s, 60000, &signal) || signal != STOP_SIGNAL_RELOAD)
+		_exit(4);
+	say('l');
+	if (!stop_signals_wait_ms(s, 60000, &signal) || signal != STOP_SIGNAL_STOP)
+		_exit(5);
+}
+
+static void a_wait_ends_with_its_patience_or_a_signal(void **state)
+{
+	(void)state;
+	struct daemon d = start(wait_with_patience);
+	hear(&d, 'r');
+	kill(d.pid, SIGHUP);
+	hear(&d, 'l');
+	kill(d.pid, SIGTERM);
+	assert_int_equal(end(&d), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -165,6 +190,7 @@ int main(void)
 		cmocka_unit_test(a_reload_asked_for_during_the_start_is_kept),
 		cmocka_unit_test(a_second_stop_ends_the_drain_at_once),
 		cmocka_unit_test(a_drain_ends_by_itself),
+		cmocka_unit_test(a_wait_ends_with_its_patience_or_a_signal),
 	};
 	return RUN_TESTS(tests);
 }

@@ -136,11 +136,12 @@ static void start_with_defaults(void)
 	assert_int_equal(fix.start_code, STATUS_OK);
 }
 
-static void before_the_first_load_nothing_is_allowed(void **state)
+static void before_the_first_load_there_is_what_everybody_may_do(void **state)
 {
 	(void)state;
 	_cleanup_(role_set_unrefp) struct role_set *set = role_cache_get(fix.cache);
-	assert_int_equal(role_set_count(set), 0);
+	assert_int_equal(role_set_count(set), 1);
+	assert_non_null(role_set_find(set, ROLE_DEFAULT));
 	assert_false(role_cache_is_ready(fix.cache));
 }
 
@@ -329,7 +330,7 @@ static void threads_read_while_it_changes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(before_the_first_load_nothing_is_allowed),
+		TEST(before_the_first_load_there_is_what_everybody_may_do),
 		TEST(missing_default_roles_are_put),
 		TEST(missing_actions_are_added_to_the_first_policy_and_others_stay),
 		TEST(changed_immutable_role_is_put_back),
