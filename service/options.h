@@ -28,7 +28,7 @@ struct service_options {
 	char *external_issuer, *external_audience, *external_jwks_file;
 	char *external_user_claim, *external_roles_claim;
 	/* Tokens and JWTs */
-	int64_t max_token_lifetime_ms;
+	int64_t max_token_lifetime_ms, max_tokens_per_user, expired_token_grace_ms;
 	struct option_list personal_token_denied;
 	char *jwt_issuer, *jwt_audience, *jwt_key_file;
 	int jwt_algorithm;

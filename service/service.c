@@ -296,6 +296,7 @@ static struct status make_apps(struct service *s)
 		.n_default_roles = v->default_roles.count,
 		.max_lifetime_days = days,
 		.max_lifetime_text = lifetime_text,
+		.max_tokens_per_user = (size_t)v->max_tokens_per_user,
 		.derive = derive_secret,
 		.derive_arg = s->files.server_key,
 	};

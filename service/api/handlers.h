@@ -4,7 +4,8 @@
 
 #include "service/interceptor/chain.h"
 
-call_step_fn token_api_set, token_api_list, token_api_delete, token_api_whoami;
+call_step_fn token_api_set, token_api_list, token_api_update, token_api_rotate, token_api_delete,
+	token_api_delete_all, token_api_whoami;
 call_step_fn auth_api_login_info, auth_api_exchange, auth_api_keys, auth_api_token_info,
 	auth_api_authorize;
 call_step_fn profile_api_get, profile_api_set;

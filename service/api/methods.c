@@ -14,7 +14,10 @@ struct method_entry {
 static const struct method_entry entries[] = {
 	{"/osmo.token.v1.TokenService/Set", token_api_set},
 	{"/osmo.token.v1.TokenService/List", token_api_list},
+	{"/osmo.token.v1.TokenService/Update", token_api_update},
+	{"/osmo.token.v1.TokenService/Rotate", token_api_rotate},
 	{"/osmo.token.v1.TokenService/Delete", token_api_delete},
+	{"/osmo.token.v1.TokenService/DeleteAll", token_api_delete_all},
 	{"/osmo.token.v1.TokenService/WhoAmI", token_api_whoami},
 	{"/osmo.token.v1.AuthService/LoginInfo", auth_api_login_info},
 	{"/osmo.token.v1.AuthService/Exchange", auth_api_exchange},

@@ -25,7 +25,7 @@ struct rpc_action {
 	size_t n_pieces;
 	struct str method;
 	const ProtobufCFieldDescriptor *when_field; /* NULL: always */
-	int when_value;
+	int when_value;                             /* of an enum; a string must not be empty */
 };
 
 struct rpc_access {
@@ -83,6 +83,8 @@ static struct status parse_action(const struct schema_method *method,
 	TRY(parse_path(method, parsed.path, arena, ret));
 	if (!in->when_field[0])
 		return status_ok();
+	if (!in->when_value[0])
+		return find_field(method, in->when_field, PROTOBUF_C_TYPE_STRING, &ret->when_field);
 	TRY(find_field(method, in->when_field, PROTOBUF_C_TYPE_ENUM, &ret->when_field));
 	const ProtobufCEnumValue *value = protobuf_c_enum_descriptor_get_value_by_name(
 		ret->when_field->descriptor, in->when_value);
@@ -148,8 +150,12 @@ static const void *member(const ProtobufCMessage *message, const ProtobufCFieldD
 
 static bool holds(const struct rpc_action *action, const ProtobufCMessage *request)
 {
-	return !action->when_field ||
-	       *(const int *)member(request, action->when_field) == action->when_value;
+	const ProtobufCFieldDescriptor *field = action->when_field;
+	if (!field)
+		return true;
+	if (field->type == PROTOBUF_C_TYPE_STRING)
+		return **(char *const *)member(request, field) != '\0';
+	return *(const int *)member(request, field) == action->when_value;
 }
 
 void rpc_access_of(const struct rpc_access *access, const ProtobufCMessage *request,

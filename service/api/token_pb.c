@@ -68,6 +68,8 @@ Osmo__Token__V1__Token *token_to_pb(const struct token *t, struct arena *arena)
 	pb->expire_date = date_text(arena, f->expires);
 	pb->create_time = timestamp(arena, f->created);
 	pb->last_used_time = timestamp(arena, f->last_used);
+	pb->last_used_address = copy(arena, f->last_used_from);
+	pb->old_secret_until = timestamp(arena, f->old_until);
 	return pb;
 }
 

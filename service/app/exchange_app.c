@@ -42,16 +42,16 @@ struct status exchange_legacy_refusal(enum exchange_outcome outcome)
 							     : "Access Token is invalid");
 }
 
-static struct status make_jwt(
-	struct exchange_app *app, const struct token *token, struct exchange_answer *a)
+static struct status make_jwt(struct exchange_app *app, const struct token *token,
+	const struct token_hash *hash, struct exchange_answer *a)
 {
 	const struct exchange_app_config *c = &app->config;
 	_cleanup_(keyring_state_unrefp) struct keyring_state *keys = keyring_get(c->keyring);
 	if (!keys)
 		return status_error(STATUS_UNAVAILABLE, "the signing keys are not there yet");
 	struct jwt_made made;
-	TRY(jwt_make(keys->current, c->issuer, c->audience, token, clock_now(c->clock), c->random,
-		&made));
+	TRY(jwt_make(keys->current, c->issuer, c->audience, token, hash, clock_now(c->clock),
+		c->random, &made));
 	a->jwt = made.text;
 	a->expires = made.expires;
 	return status_ok();
@@ -62,13 +62,13 @@ static void fill_answer(struct exchange_app *app, const struct token_hash *hash,
 	enum exchange_wish wish, struct token *token, struct exchange_answer *a)
 {
 	*a = (struct exchange_answer){.outcome = EXCHANGE_UNKNOWN};
-	if (!token || !token_hash_eq(hash, &token->fields.hash))
+	struct unix_time now = clock_now(app->config.clock);
+	if (!token || !token_opens_with(token, hash, now))
 		return;
 	a->token = token_ref(token);
-	a->outcome = token_expired(token, clock_now(app->config.clock)) ? EXCHANGE_EXPIRED
-									: EXCHANGE_VALID;
+	a->outcome = token_expired(token, now) ? EXCHANGE_EXPIRED : EXCHANGE_VALID;
 	if (a->outcome == EXCHANGE_VALID && wish == EXCHANGE_FOR_JWT)
-		a->status = make_jwt(app, token, a);
+		a->status = make_jwt(app, token, hash, a);
 }
 
 bool exchange_app_try(struct exchange_app *app, struct str secret, enum exchange_wish wish,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Use cases of access tokens: make, list, delete.
+/* Use cases of access tokens: make, list, delete. How one is changed: token_change.h.
  *
  * Rules of the domain plus the store; transport-free. Every function checks its request first and
  * returns an error at once without calling back; after status OK the callback comes, later, once,
@@ -29,6 +29,7 @@ struct token_app {
 	size_t n_default_roles;
 	int32_t max_lifetime_days;
 	const char *max_lifetime_text; /* as configured: "365d" */
+	size_t max_tokens_per_user;    /* personal ones that are not expired; 0: any number */
 	/* 256 bits that are a function of @salt and of a key of the server's. */
 	void (*derive)(void *arg, const uint8_t salt[32], uint8_t ret[32]);
 	void *derive_arg;
@@ -54,7 +55,7 @@ typedef void(token_set_fn)(
 /* UNAUTHENTICATED     nobody to own a personal token
  * INVALID_ARGUMENT    a role that does not exist, then name, date, description
  * PERMISSION_DENIED   a role that @by may not grant; a service principal has no personal tokens
- * ALREADY_EXISTS      (later) and what store_token_insert says */
+ * ALREADY_EXISTS      (later) and what store_token_insert says, as RESOURCE_EXHAUSTED */
 struct status token_app_set(const struct token_app *app, const struct token_set_request *request,
 	struct arena *arena, struct store_waiter waiter, token_set_fn *done);
 
@@ -64,12 +65,20 @@ struct status token_app_delete(const struct token_app *app, const struct princip
 	enum token_kind kind, struct str name, struct arena *arena, struct store_waiter waiter,
 	token_done_fn *done);
 
+typedef void(token_count_fn)(void *arg, const struct status *status, size_t n);
+/* All personal tokens of @user; @n is how many there were, of which some may be gone also after an
+ * error. INVALID_ARGUMENT  on "user" */
+struct status token_app_delete_all(const struct token_app *app, struct str user,
+	struct arena *arena, struct store_waiter waiter, token_count_fn *done);
+
 struct token_list_request {
 	const struct principal *by;
 	enum token_kind kind;
 	int32_t page_size; /* 0: TOKEN_LIST_DEFAULT_PAGE */
 	struct str page_token;
 	struct str filter;
+	struct str
+		user; /* empty: the caller; "-": all; any other needs to be allowed by the caller */
 };
 enum {
 	TOKEN_LIST_DEFAULT_PAGE = 100,
@@ -79,6 +88,6 @@ enum {
 /* @next_page_token is empty on the last page; all borrowed for the callback. */
 typedef void(token_list_fn)(void *arg, const struct status *status, struct token *const *tokens,
 	size_t n, struct str next_page_token);
-/* INVALID_ARGUMENT  page_size, page_token, filter */
+/* INVALID_ARGUMENT  page_size, page_token, filter, user */
 struct status token_app_list(const struct token_app *app, const struct token_list_request *request,
 	struct arena *arena, struct store_waiter waiter, token_list_fn *done);

@@ -156,12 +156,11 @@ static void judge(
 		return;
 	}
 	if (l->jwt) {
-		struct jwt_token_ref ref = jwt_token_ref_of(token);
-		if (!jwt_token_ref_eq(&ref, &l->jwt->token_ref)) {
+		if (!jwt_token_ref_is_good(&l->jwt->token_ref, token, now)) {
 			refuse(o, "replaced_token");
 			return;
 		}
-	} else if (!token_hash_eq(&token->fields.hash, &l->hash)) {
+	} else if (!token_opens_with(token, &l->hash, now)) {
 		refuse(o, "unknown_token");
 		return;
 	}

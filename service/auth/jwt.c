@@ -21,19 +21,32 @@ enum {
 	JTI_BYTES = JWT_TOKEN_REF_BYTES + JTI_RANDOM_BYTES
 };
 
-struct jwt_token_ref jwt_token_ref_of(const struct token *token)
+struct jwt_token_ref jwt_token_ref_of(const struct token_hash *of)
 {
 	/* Of the hash, not of the secret: whoever sees a JWT learns nothing to look up a token by.
 	 */
 	static const char domain[] = "osmo jwt token ref v1";
 	char text[sizeof domain + TOKEN_HASH_BYTES];
 	memcpy(text, domain, sizeof domain);
-	memcpy(text + sizeof domain, token->fields.hash.bytes, TOKEN_HASH_BYTES);
+	memcpy(text + sizeof domain, of->bytes, TOKEN_HASH_BYTES);
 	uint8_t hash[SHA256_BYTES];
 	sha256((struct str){text, sizeof text}, hash);
 	struct jwt_token_ref ref;
 	memcpy(ref.bytes, hash, sizeof ref.bytes);
 	return ref;
+}
+
+bool jwt_token_ref_is_good(
+	const struct jwt_token_ref *ref, const struct token *token, struct unix_time now)
+{
+	const struct token_fields *f = &token->fields;
+	struct jwt_token_ref wanted = jwt_token_ref_of(&f->hash);
+	if (jwt_token_ref_eq(ref, &wanted))
+		return true;
+	if (now.us >= f->old_until.us)
+		return false;
+	wanted = jwt_token_ref_of(&f->old_hash);
+	return jwt_token_ref_eq(ref, &wanted);
 }
 
 bool jwt_token_ref_eq(const struct jwt_token_ref *a, const struct jwt_token_ref *b)
@@ -54,10 +67,10 @@ static struct str text_of(const json_t *value)
 
 /* --- Making --- */
 
-static json_t *make_jti(const struct token *token, const struct random *random)
+static json_t *make_jti(const struct token_hash *secret, const struct random *random)
 {
 	uint8_t id[JTI_BYTES];
-	struct jwt_token_ref ref = jwt_token_ref_of(token);
+	struct jwt_token_ref ref = jwt_token_ref_of(secret);
 	memcpy(id, ref.bytes, sizeof ref.bytes);
 	random_bytes(random, id + sizeof ref.bytes, JTI_RANDOM_BYTES);
 	_cleanup_buf_ struct buf text;
@@ -68,7 +81,8 @@ static json_t *make_jti(const struct token *token, const struct random *random)
 
 /* jansson keeps the order in which members were set. NULL if a text is not UTF-8. */
 static char *make_claims(struct str issuer, struct str audience, const struct token *token,
-	int64_t now_s, int64_t expires_s, const struct random *random)
+	const struct token_hash *secret, int64_t now_s, int64_t expires_s,
+	const struct random *random)
 {
 	const struct token_fields *f = &token->fields;
 	json_t *claims = json_object(), *roles = json_array();
@@ -82,7 +96,7 @@ static char *make_claims(struct str issuer, struct str audience, const struct to
 	failed |= json_object_set_new(claims, "exp", json_integer(expires_s));
 	failed |= json_object_set_new(claims, "unique_name", json_of(f->owner));
 	failed |= json_object_set_new(claims, "roles", roles);
-	failed |= json_object_set_new(claims, "jti", make_jti(token, random));
+	failed |= json_object_set_new(claims, "jti", make_jti(secret, random));
 	failed |= json_object_set_new(claims, "osmo_token_name", json_of(f->name));
 	failed |= json_object_set_new(
 		claims, "osmo_token_kind", json_string(token_kind_name(f->kind)));
@@ -117,14 +131,19 @@ static struct secret sign(const struct jwt_key *key, const char *claims)
 }
 
 struct status jwt_make(const struct jwt_key *key, struct str issuer, struct str audience,
-	const struct token *token, struct unix_time now, const struct random *random,
-	struct jwt_made *ret)
+	const struct token *token, const struct token_hash *secret, struct unix_time now,
+	const struct random *random, struct jwt_made *ret)
 {
-	int64_t now_s = unix_time_s(now);
-	int64_t token_end_s = unix_time_s(date_start(token->fields.expires));
+	const struct token_fields *f = &token->fields;
+	bool is_old = secret && !token_hash_eq(secret, &f->hash);
+	struct unix_time token_end = date_start(f->expires);
+	if (is_old && f->old_until.us < token_end.us)
+		token_end = f->old_until;
+	int64_t now_s = unix_time_s(now), token_end_s = unix_time_s(token_end);
 	int64_t expires_s =
 		now_s + JWT_LIFETIME_S < token_end_s ? now_s + JWT_LIFETIME_S : token_end_s;
-	char *claims = make_claims(issuer, audience, token, now_s, expires_s, random);
+	char *claims = make_claims(issuer, audience, token, is_old ? &f->old_hash : &f->hash, now_s,
+		expires_s, random);
 	if (!claims)
 		return status_error(STATUS_INTERNAL, "the claims of a JWT are no UTF-8");
 	struct secret text = sign(key, claims);

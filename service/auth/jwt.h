@@ -36,8 +36,11 @@ enum {
 struct jwt_token_ref {
 	uint8_t bytes[JWT_TOKEN_REF_BYTES];
 };
-struct jwt_token_ref jwt_token_ref_of(const struct token *token);
+struct jwt_token_ref jwt_token_ref_of(const struct token_hash *hash);
 bool jwt_token_ref_eq(const struct jwt_token_ref *a, const struct jwt_token_ref *b);
+/* @ref is that of the token's secret, or of the one before while that is still good. */
+bool jwt_token_ref_is_good(
+	const struct jwt_token_ref *ref, const struct token *token, struct unix_time now);
 
 /* --- Making --- */
 
@@ -48,12 +51,13 @@ struct jwt_made {
 
 /* A JWT for the holder of @token: iss, aud, iat, nbf, exp, unique_name, roles, jti,
  * osmo_token_name, osmo_token_kind, in this order, signed by @key, which is private. It lives for
- * JWT_LIFETIME_S, at most as long as the token.
+ * JWT_LIFETIME_S, at most as long as the token. @secret is the hash of the secret that it is made
+ * for: with the old one of the token it ends when that does; NULL: the token's own.
  *
  * FAILED_PRECONDITION  the roles of the token do not fit into JWT_MAX_BYTES */
 struct status jwt_make(const struct jwt_key *key, struct str issuer, struct str audience,
-	const struct token *token, struct unix_time now, const struct random *random,
-	struct jwt_made *ret);
+	const struct token *token, const struct token_hash *secret, struct unix_time now,
+	const struct random *random, struct jwt_made *ret);
 
 /* --- Checking --- */
 

@@ -38,6 +38,7 @@ struct token *token_new(const struct token_fields *f)
 	t->fields = *f;
 	t->bytes = bytes;
 	atomic_init(&t->refs_, 1);
+	atomic_init(&t->use_noted_us_, f->last_used.us);
 	t->fields.owner = pack_text(&at, f->owner);
 	t->fields.name = pack_text(&at, f->name);
 	t->fields.description = pack_text(&at, f->description);
@@ -214,6 +215,14 @@ bool token_opens_with(const struct token *t, const struct token_hash *hash, stru
 	if (token_hash_eq(&f->hash, hash))
 		return true;
 	return now.us < f->old_until.us && token_hash_eq(&f->old_hash, hash);
+}
+
+bool token_note_use(struct token *t, struct unix_time now, int64_t apart_us)
+{
+	int64_t noted = atomic_load_explicit(&t->use_noted_us_, memory_order_relaxed);
+	return now.us - noted >= apart_us &&
+	       atomic_compare_exchange_strong_explicit(&t->use_noted_us_, &noted, now.us,
+		       memory_order_relaxed, memory_order_relaxed);
 }
 
 bool token_is_unchanged(const struct token_fields *a, const struct token_fields *b)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Access tokens: what a token is, and the rules it obeys from minting to expiry.
  *
- * Pure: no I/O and no clock of its own. A struct token is immutable once made and is counted by
- * reference, so threads, cache and calls share one. */
+ * Pure: no I/O and no clock of its own. A struct token is immutable once made (but for when its use
+ * was noted) and is counted by reference, so threads, cache and calls share one. */
 #pragma once
 
 #include "common/base/cleanup.h"
@@ -61,6 +61,7 @@ struct token {
 	struct token_fields fields; /* its texts are NUL-terminated and live as long as the token */
 	size_t bytes;               /* memory that it takes, for a cache that counts */
 	atomic_uint refs_;
+	_Atomic int64_t use_noted_us_;
 };
 
 /* Copies @fields. One reference, the caller's. */
@@ -105,5 +106,8 @@ struct token_hash token_secret_hash(struct str secret);
 bool token_hash_eq(const struct token_hash *a, const struct token_hash *b);
 /* @hash is that of the token's secret, or of the one before while that is still good. */
 bool token_opens_with(const struct token *t, const struct token_hash *hash, struct unix_time now);
+/* True, once, if its last use that was stored or noted is at least @apart_us ago: then this one is
+ * to be stored. Any thread. */
+bool token_note_use(struct token *t, struct unix_time now, int64_t apart_us);
 /* The same secret, description, roles and expiry date: nobody changed it. */
 bool token_is_unchanged(const struct token_fields *a, const struct token_fields *b);

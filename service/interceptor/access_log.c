@@ -55,6 +55,8 @@ static bool is_audited(const struct call *c, const struct call_context *ctx)
 {
 	if (c->status.code == STATUS_PERMISSION_DENIED)
 		return true;
+	if (str_starts_with(ctx->action_path, STR("/api/auth/user/")))
+		return true;
 	if (str_eq_nocase(ctx->action_method, STR("Get")))
 		return str_eq(ctx->action_path, STR("/api/auth/access_token/service"));
 	return str_starts_with(ctx->action_path, STR("/api/auth/access_token/")) ||

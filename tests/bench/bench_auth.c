@@ -49,7 +49,7 @@ static void make_key(struct bench *b)
 static struct secret make_text(struct bench *b)
 {
 	struct jwt_made made;
-	struct status status = jwt_make(b->keys.keys[0], STR("osmo"), STR("osmo"), b->token,
+	struct status status = jwt_make(b->keys.keys[0], STR("osmo"), STR("osmo"), b->token, NULL,
 		clock_now(&clock_system), &random_system, &made);
 	expect(status_is_ok(&status), "jwt_make");
 	return made.text;

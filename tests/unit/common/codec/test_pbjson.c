@@ -450,7 +450,7 @@ static void all_fields_are_written_zero_or_not(void **state)
 	assert_str(buf_str(&out),
 		"{\"name\":\"my-token\",\"user\":\"\",\"kind\":\"SERVICE\",\"description\":\"\","
 		"\"roles\":[\"osmo-user\",\"a\\\"b\"],\"expireDate\":\"\",\"createTime\":null,"
-		"\"lastUsedTime\":null}");
+		"\"lastUsedTime\":null,\"lastUsedAddress\":\"\",\"oldSecretUntil\":null}");
 	schema_free(services);
 }
 

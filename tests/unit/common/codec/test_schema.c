@@ -59,7 +59,8 @@ static void a_method_knows_its_messages_and_comment(void **state)
 	assert_false(m->client_streaming);
 	assert_false(m->server_streaming);
 	assert_string_equal(m->comment,
-		"Lists the caller's own tokens, or all service tokens, ordered by name.");
+		"Lists the caller's own tokens, or all service tokens, ordered by name. "
+		"Administrators may ask for\nthe tokens of another user, or of all users.");
 }
 
 static void a_method_option_is_the_serialised_message(void **state)
@@ -85,7 +86,7 @@ static void fields_are_in_the_order_of_the_proto_and_found_by_both_names(void **
 	const struct schema_message *m =
 		schema_find_message(schema, STR("osmo.token.v1.ListRequest"));
 	assert_non_null(m);
-	assert_int_equal(m->n_fields, 4);
+	assert_int_equal(m->n_fields, 5);
 	assert_string_equal(m->fields[0].proto_name, "kind");
 	assert_string_equal(m->fields[0].enumeration->full_name, "osmo.token.v1.Kind");
 	assert_string_equal(m->fields[1].json_name, "pageSize");

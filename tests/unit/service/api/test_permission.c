@@ -46,6 +46,12 @@ static void a_field_decides_which_action_is_needed(void **state)
 	assert_str(p.path, "/api/auth/access_token/user");
 	assert_str(p.method, "Get");
 	assert_false(p.any_credential);
+	/* Somebody else's: whatever the kind says. */
+	list.user = text("bob");
+	list.kind = OSMO__TOKEN__V1__KIND__SERVICE;
+	p = needed(arena, "/osmo.token.v1.TokenService/List", &list.base);
+	assert_str(p.path, "/api/auth/user/bob/access_token");
+	assert_str(p.method, "Get");
 }
 
 static void an_unknown_kind_needs_what_the_default_needs(void **state)

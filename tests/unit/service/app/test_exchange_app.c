@@ -162,7 +162,7 @@ static void what_is_unknown_malformed_or_deleted_is_unknown(void **state)
 	struct fixture *f = *state;
 	_cleanup_secret_ struct secret other = token_secret_mint(&random_system);
 	struct jwt_made made;
-	assert_ok(jwt_make(f->keys.keys[0], STR("osmo"), STR("osmo"), f->token,
+	assert_ok(jwt_make(f->keys.keys[0], STR("osmo"), STR("osmo"), f->token, NULL,
 		unix_time_from_s(NOW), &random_system, &made));
 	_cleanup_secret_ struct secret gone = secret_of(secret_str(&f->secret));
 	fake_tokens_remove(f->tokens, f->token);

@@ -95,7 +95,7 @@ static int teardown(void **state)
 static struct secret jwt_of(const struct fixture *f, const struct token *token)
 {
 	struct jwt_made made;
-	assert_ok(jwt_make(f->keys.keys[0], STR("osmo"), STR("osmo"), token,
+	assert_ok(jwt_make(f->keys.keys[0], STR("osmo"), STR("osmo"), token, NULL,
 		unix_time_from_s(f->now_s), &random_system, &made));
 	return made.text;
 }

@@ -129,8 +129,8 @@ static void expect_claims(const struct fixture *f, const char *claims, enum jwt_
 static struct jwt_made make(const struct fixture *f, int64_t now_s)
 {
 	struct jwt_made made;
-	assert_ok(jwt_make(
-		f->key, STR("osmo"), STR("osmo"), f->token, at(now_s), &random_system, &made));
+	assert_ok(jwt_make(f->key, STR("osmo"), STR("osmo"), f->token, NULL, at(now_s),
+		&random_system, &made));
 	return made;
 }
 
@@ -180,10 +180,10 @@ static void ours_names_the_very_token(void **state)
 	assert_str(jwt->token_name, "my-token");
 	assert_int_equal(jwt->token_kind, TOKEN_USER);
 	assert_int_equal(jwt->n_roles, 0);
-	struct jwt_token_ref ref = jwt_token_ref_of(f->token);
+	struct jwt_token_ref ref = jwt_token_ref_of(&f->token->fields.hash);
 	assert_true(jwt_token_ref_eq(&jwt->token_ref, &ref));
 	_cleanup_(token_unrefp) struct token *remade = make_token(8, NOW / 86400 + 10);
-	ref = jwt_token_ref_of(remade);
+	ref = jwt_token_ref_of(&remade->fields.hash);
 	assert_false(jwt_token_ref_eq(&jwt->token_ref, &ref));
 	secret_done(&made.text);
 	secret_done(&again.text);
@@ -215,13 +215,35 @@ static void ours_lives_from_nbf_less_leeway_to_just_before_exp(void **state)
 	secret_done(&made.text);
 }
 
+static void one_of_an_old_secret_ends_with_it(void **state)
+{
+	struct fixture *f = *state;
+	struct token_fields fields = f->token->fields;
+	fields.old_hash = (struct token_hash){{7}};
+	fields.old_until = at(NOW + 60);
+	_cleanup_(token_unrefp) struct token *token = token_new(&fields);
+	struct jwt_made made;
+	assert_ok(jwt_make(f->key, STR("osmo"), STR("osmo"), token, &token->fields.old_hash,
+		at(NOW), &random_system, &made));
+	assert_int_equal(made.expires.us, at(NOW + 60).us);
+	_cleanup_(jwt_unrefp) struct jwt *jwt = NULL;
+	assert_int_equal(
+		jwt_check(secret_str(&made.text), f->issuers, 2, at(NOW), &jwt), JWT_VALID);
+	assert_true(jwt_token_ref_is_good(&jwt->token_ref, token, at(NOW + 59)));
+	assert_false(jwt_token_ref_is_good(&jwt->token_ref, token, at(NOW + 60)));
+	assert_false(jwt_token_ref_is_good(&jwt->token_ref, f->token, at(NOW)));
+	struct jwt_token_ref own = jwt_token_ref_of(&token->fields.hash);
+	assert_true(jwt_token_ref_is_good(&own, token, at(NOW + 60)));
+	secret_done(&made.text);
+}
+
 static void ours_is_made_with_rsa_on_request(void **state)
 {
 	struct fixture *f = *state;
 	struct jwt_keys keys = parse_and_free(forge_key_pem(f->rsa, true));
 	struct jwt_made made;
-	assert_ok(jwt_make(
-		keys.keys[0], STR("osmo"), STR("osmo"), f->token, at(NOW), &random_system, &made));
+	assert_ok(jwt_make(keys.keys[0], STR("osmo"), STR("osmo"), f->token, NULL, at(NOW),
+		&random_system, &made));
 	f->issuers[0].keys = &keys;
 	assert_int_equal(check_text(f, secret_str(&made.text), NOW), JWT_VALID);
 	f->issuers[0].keys = &f->ours;
@@ -245,8 +267,8 @@ static void roles_that_do_not_fit_make_no_jwt(void **state)
 			.n_roles = ARRAY_SIZE(roles),
 			.expires = {NOW / 86400 + 1}});
 	struct jwt_made made;
-	assert_status(
-		jwt_make(f->key, STR("osmo"), STR("osmo"), token, at(NOW), &random_system, &made),
+	assert_status(jwt_make(f->key, STR("osmo"), STR("osmo"), token, NULL, at(NOW),
+			      &random_system, &made),
 		STATUS_FAILED_PRECONDITION,
 		"the roles of token my-token do not fit into a JWT of 8192 bytes");
 }
@@ -612,6 +634,7 @@ int main(void)
 		WITH_FIXTURE(ours_names_the_very_token),
 		WITH_FIXTURE(ours_never_outlives_its_token),
 		WITH_FIXTURE(ours_lives_from_nbf_less_leeway_to_just_before_exp),
+		WITH_FIXTURE(one_of_an_old_secret_ends_with_it),
 		WITH_FIXTURE(ours_is_made_with_rsa_on_request),
 		WITH_FIXTURE(roles_that_do_not_fit_make_no_jwt),
 		WITH_FIXTURE(a_change_of_any_byte_is_noticed),

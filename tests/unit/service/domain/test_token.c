@@ -98,6 +98,38 @@ static void a_token_keeps_copies_of_its_texts(void **state)
 	assert_str(t->fields.name, "n");
 }
 
+static void an_old_secret_opens_until_its_moment_and_no_longer(void **state)
+{
+	(void)state;
+	const struct token_hash now = {{1}}, old = {{2}}, other = {{3}};
+	_cleanup_(token_unrefp) struct token *t = token_new(
+		&(struct token_fields){.hash = now, .old_hash = old, .old_until = {1000}});
+	assert_true(token_opens_with(t, &now, (struct unix_time){999}));
+	assert_true(token_opens_with(t, &old, (struct unix_time){999}));
+	assert_false(token_opens_with(t, &other, (struct unix_time){999}));
+	assert_false(token_opens_with(t, &old, (struct unix_time){1000}));
+	assert_true(token_opens_with(t, &now, (struct unix_time){1000}));
+	/* Without one, not even bytes that are all zero. */
+	_cleanup_(token_unrefp) struct token *none = token_new(&(struct token_fields){.hash = now});
+	const struct token_hash zero = {{0}};
+	assert_false(token_opens_with(none, &zero, (struct unix_time){999}));
+	assert_false(token_opens_with(none, &zero, (struct unix_time){0}));
+}
+
+static void use_is_noted_once_in_a_while(void **state)
+{
+	(void)state;
+	_cleanup_(token_unrefp) struct token *t =
+		token_new(&(struct token_fields){.last_used = {1000}});
+	assert_false(token_note_use(t, (struct unix_time){1059}, 60));
+	assert_true(token_note_use(t, (struct unix_time){1060}, 60));
+	assert_false(token_note_use(t, (struct unix_time){1060}, 60));
+	assert_false(token_note_use(t, (struct unix_time){1119}, 60));
+	assert_true(token_note_use(t, (struct unix_time){1120}, 60));
+	/* A clock that was set back notes nothing until it has caught up. */
+	assert_false(token_note_use(t, (struct unix_time){500}, 60));
+}
+
 static void fixed_bytes(const struct random *self, void *p, size_t n)
 {
 	(void)self;
@@ -177,6 +209,8 @@ int main(void)
 		cmocka_unit_test(expiry_lies_after_today_and_within_the_longest_lifetime),
 		cmocka_unit_test(a_token_is_valid_through_the_day_before_its_date),
 		cmocka_unit_test(a_token_keeps_copies_of_its_texts),
+		cmocka_unit_test(an_old_secret_opens_until_its_moment_and_no_longer),
+		cmocka_unit_test(use_is_noted_once_in_a_while),
 		cmocka_unit_test(secrets_have_a_prefix_and_a_checksum),
 		cmocka_unit_test(secrets_of_existing_installations_are_accepted),
 		cmocka_unit_test(what_is_stored_is_the_sha_256_of_the_text),

@@ -287,7 +287,7 @@ static void a_jwt_is_a_credential(void **state)
 {
 	struct fixture *f = *state;
 	struct jwt_made made;
-	assert_ok(jwt_make(f->keys.keys[0], STR("osmo"), STR("osmo"), f->token,
+	assert_ok(jwt_make(f->keys.keys[0], STR("osmo"), STR("osmo"), f->token, NULL,
 		unix_time_from_s(NOW), &random_system, &made));
 	begin(f);
 	put(f, CALL_OSMO_AUTH, made.text.p);
