@@ -420,7 +420,7 @@ def test_8_head_is_get_without_the_body(admin, path):
 
 
 @pytest.mark.parametrize("method, path, allowed", [
-    ("PATCH", "/v1/tokens", {"GET", "HEAD", "POST"}), ("GET", "/v1/tokens/x", {"DELETE"}),
+    ("PATCH", "/v1/tokens", {"GET", "HEAD", "POST"}), ("GET", "/v1/tokens/x", {"DELETE", "PATCH"}),
     ("DELETE", "/v1/whoami", {"GET", "HEAD"}), ("PUT", "/api/auth/login", {"GET", "HEAD"}),
     ("POST", "/metrics", {"GET", "HEAD"}), ("OPTIONS", "/v1/tokens", {"GET", "HEAD", "POST"}),
     ("PATCH", "/api/auth/jwt/access_token", {"GET", "HEAD", "POST"}), ("get", "/v1/tokens", {"GET", "HEAD", "POST"})])
