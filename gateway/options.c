@@ -124,7 +124,7 @@ static const struct option_manual manual[] = {
 		"flight "
 		"have --drain-grace to finish. A second one ends it at once."},
 	{"SIGNALS", "SIGHUP", "Read the certificates again. What is wrong is logged."},
-	{"FILES", "/etc/token-service/token-gateway.yaml",
+	{"FILES", "/etc/token-gateway/token-gateway.yaml",
 		"The configuration of the system's gateway, given to it as --config."},
 	{"EXIT STATUS", "0", "Stopped as it was told, or the configuration is valid."},
 	{"EXIT STATUS", "1", "It could not start, or could not go on."},

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the packages hold, what lintian and systemd say to it, and what `cmake --install` does."""
+
+import re
+import subprocess
+
+import pytest
+
+UNITS = ("token-service", "token-gateway")
+CONTENTS = {
+    "token-service": """
+        drwx------ /etc/token-service/credentials/
+        -rw-r--r-- /etc/token-service/token-service.yaml
+        -rwxr-xr-x /usr/bin/token-service
+        -rw-r--r-- /usr/lib/systemd/system/token-service.service
+        -rw-r--r-- /usr/lib/sysusers.d/token-service.conf
+        -rw-r--r-- /usr/lib/tmpfiles.d/token-service.conf
+        -rw-r--r-- /usr/share/man/man8/token-service.8.gz""",
+    "token-gateway": """
+        drwx------ /etc/token-gateway/credentials/
+        -rw-r--r-- /etc/token-gateway/token-gateway.yaml
+        -rwxr-xr-x /usr/bin/token-gateway
+        -rw-r--r-- /usr/lib/systemd/system/token-gateway.service
+        -rw-r--r-- /usr/lib/sysusers.d/token-gateway.conf
+        -rw-r--r-- /usr/share/man/man8/token-gateway.8.gz""",
+    "osmo-cli": """
+        -rwxr-xr-x /usr/bin/osmo
+        -rw-r--r-- /usr/share/bash-completion/completions/osmo
+        -rw-r--r-- /usr/share/fish/vendor_completions.d/osmo.fish
+        -rw-r--r-- /usr/share/man/man1/osmo-completion.1.gz
+        -rw-r--r-- /usr/share/man/man1/osmo-login.1.gz
+        -rw-r--r-- /usr/share/man/man1/osmo-logout.1.gz
+        -rw-r--r-- /usr/share/man/man1/osmo-man.1.gz
+        -rw-r--r-- /usr/share/man/man1/osmo-profile.1.gz
+        -rw-r--r-- /usr/share/man/man1/osmo-token.1.gz
+        -rw-r--r-- /usr/share/man/man1/osmo-version.1.gz
+        -rw-r--r-- /usr/share/man/man1/osmo.1.gz
+        -rw-r--r-- /usr/share/zsh/vendor-completions/_osmo""",
+}
+
+
+def words(text):
+    """The lines of a triple-quoted list."""
+    return {line.strip() for line in text.strip().splitlines()}
+
+
+@pytest.mark.parametrize("package", CONTENTS)
+def test_a_package_holds_this_and_nothing_else(packages, package):
+    listing = subprocess.run(["dpkg-deb", "--contents", packages[package]], capture_output=True, text=True,
+                             check=True).stdout
+    held = set()
+    for line in listing.splitlines():
+        mode, owner, _, _, _, path = line.split(maxsplit=5)
+        assert owner == "root/root"
+        if mode == "drwxr-xr-x":
+            continue
+        held.add(f"{mode} {path.removeprefix('.')}")
+    doc = {f"-rw-r--r-- /usr/share/doc/{package}/{name}" for name in ("NOTICE", "changelog.Debian.gz", "copyright")}
+    assert held == words(CONTENTS[package]) | doc | {f"-rw-r--r-- /usr/share/lintian/overrides/{package}"}
+
+
+@pytest.mark.parametrize("package", UNITS)
+def test_the_configuration_is_the_administrators(packages, package):
+    conffiles = subprocess.run(["dpkg-deb", "--info", packages[package], "conffiles"], capture_output=True,
+                               text=True, check=True).stdout
+    assert conffiles.split() == [f"/etc/{package}/{package}.yaml"]
+
+
+def test_lintian_has_nothing_to_say(packages):
+    result = subprocess.run(["lintian", "--fail-on", "error,warning", *packages.values()], capture_output=True,
+                            text=True)
+    assert (result.returncode, result.stdout) == (0, "")
+
+
+def test_programs_are_stripped_and_tell_nothing_of_where_they_were_built(packages, tmp_path):
+    for package, path in packages.items():
+        subprocess.run(["dpkg-deb", "--extract", path, tmp_path / package], check=True)
+        for program in (tmp_path / package / "usr/bin").iterdir():
+            kind = subprocess.run(["file", "--brief", program], capture_output=True, text=True, check=True).stdout
+            assert "pie executable" in kind and ", stripped" in kind
+            assert b"/build/release" not in program.read_bytes()
+
+
+@pytest.mark.parametrize("program", UNITS)
+def test_a_unit_is_hardened_and_valid(install, program):
+    destination = install("--prefix", "/usr", "--component", program)
+    unit = destination / f"usr/lib/systemd/system/{program}.service"
+    text = unit.read_text()
+    assert f"ExecStart=/usr/bin/{program} --config /etc/{program}/{program}.yaml\n" in text
+    judged = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", unit],
+                            capture_output=True, text=True)
+    assert judged.returncode == 0, judged.stdout
+    # `verify` looks for the program itself
+    unit.write_text(text.replace("ExecStart=/usr/", f"ExecStart={destination}/usr/"))
+    verified = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True)
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("program", UNITS)
+def test_the_configuration_that_is_shipped_is_right(install, program):
+    destination = install("--prefix", "/usr", "--component", program)
+    run = [destination / "usr/bin" / program, "--check-config", "--config"]
+    config = destination / f"etc/{program}/{program}.yaml"
+    result = subprocess.run([*run, config], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    # what is commented out names options that are there
+    keys = re.findall(r"^#([a-z][a-z-]+):", config.read_text(), re.MULTILINE)
+    table = subprocess.run([run[0], "--help-json"], capture_output=True, text=True, check=True).stdout
+    assert keys and not [key for key in keys if f'"name":"{key}"' not in table]
+
+
+@pytest.mark.parametrize("prefix, below, etc", [
+    ("/usr", "usr", "etc"), ("/usr/local", "usr/local", "usr/local/etc"), ("/opt/tokens", "opt/tokens", "opt/tokens/etc")])
+def test_an_installation_obeys_prefix_and_destdir(install, prefix, below, etc):
+    destination = install("--prefix", prefix)
+    held = {str(path.relative_to(destination)) for path in destination.rglob("*") if path.is_file()}
+    assert {f"{below}/bin/{name}" for name in ("osmo", "token-gateway", "token-service")} <= held
+    assert {f"{below}/share/zsh/site-functions/_osmo", f"{below}/share/man/man1/osmo.1",
+            f"{etc}/token-service/token-service.yaml", f"{below}/lib/systemd/system/token-service.service"} <= held
+    assert not [path for path in held if not path.startswith((f"{below}/", f"{etc}/"))]
+    unit = (destination / below / "lib/systemd/system/token-service.service").read_text()
+    assert f"ExecStart={prefix}/bin/token-service --config /{etc}/token-service/token-service.yaml\n" in unit
+
+
+def test_an_installation_keeps_the_configuration_that_is_there(install):
+    destination = install("--prefix", "/usr")
+    config = destination / "etc/token-service/token-service.yaml"
+    config.write_text("threads: 3\n")
+    install("--prefix", "/usr")
+    assert config.read_text() == "threads: 3\n"
