@@ -198,11 +198,16 @@ void store_add_listener(struct store *s, const struct store_listener *listener)
 	s->listeners[s->n_listeners++] = *listener;
 }
 
-void store_tell_token(const struct store *s, const struct token *token)
+void store_tell_fields(const struct store *s, const struct token_fields *token)
 {
 	for (size_t i = 0; i < s->n_listeners; i++)
 		if (s->listeners[i].token_changed)
-			s->listeners[i].token_changed(s->listeners[i].arg, &token->fields);
+			s->listeners[i].token_changed(s->listeners[i].arg, token);
+}
+
+void store_tell_token(const struct store *s, const struct token *token)
+{
+	store_tell_fields(s, &token->fields);
 }
 
 void store_tell_roles(const struct store *s)

@@ -49,6 +49,9 @@ struct store_op {
 	enum store_op_type type;
 	/* The adapter's: a commit of it failed in a way that may yet have succeeded. */
 	bool maybe_done;
+	/* The adapter's: how often it was begun, and as what it waits. */
+	uint8_t tries;
+	bool is_write;
 	struct status status;
 
 	/* What it is about; texts point into @texts. */
@@ -161,5 +164,7 @@ void store_done(struct store *s);
  * tells nothing. */
 void store_tell(const struct store *s, const struct store_op *op);
 void store_tell_token(const struct store *s, const struct token *token);
+/* Of @token only kind, owner, name and hash are read. */
+void store_tell_fields(const struct store *s, const struct token_fields *token);
 void store_tell_roles(const struct store *s);
 void store_tell_all(const struct store *s);

@@ -6,7 +6,9 @@
 #include "common/base/sha256.h"
 #include "common/base/xalloc.h"
 #include "common/event/loop.h"
+#include "service/store/postgres/postgres_store.h"
 #include "service/store/sqlite/sqlite_store.h"
+#include "tests/lib/postgres.h"
 
 #include <ftw.h>
 #include <pthread.h>
@@ -88,18 +90,21 @@ static struct status end(struct wait *w)
 
 /* --- The store --- */
 
-struct status store_driver_open(struct store_driver *d)
+static void start_loop(struct store_driver *d)
 {
-	log_setup(LOG_ERROR, LOG_FORMAT_JSON); /* faults are what some tests are about */
+	if (d->loop)
+		return;
+	d->loop = loop_new();
+	loop_start(d->loop, "test-loop");
+}
+
+static struct status open_sqlite(struct store_driver *d)
+{
 	if (!d->folder[0]) {
 		snprintf(d->folder, sizeof d->folder, "/tmp/store-test.XXXXXX");
 		if (!mkdtemp(d->folder))
 			abort();
 	}
-	const char *adapter = getenv("TEST_STORE");
-	if (adapter && strcmp(adapter, "sqlite") != 0)
-		return status_error(
-			STATUS_UNIMPLEMENTED, "TEST_STORE must be sqlite, got '%s'", adapter);
 	struct sqlite_store_options options = {
 		.data_dir = d->folder,
 		.clock = d->clock ? d->clock : &clock_system,
@@ -108,12 +113,69 @@ struct status store_driver_open(struct store_driver *d)
 		.n_readers = d->n_readers,
 		.purge_interval_ms = 5,
 	};
-	TRY(sqlite_store_open(&options, &d->store));
-	if (!d->loop) {
-		d->loop = loop_new();
-		loop_start(d->loop, "test-loop");
+	return sqlite_store_open(&options, &d->store);
+}
+
+static struct pg_server *server;
+
+static void stop_server(void)
+{
+	pg_server_free(server);
+}
+
+struct pg_server *store_driver_server(void)
+{
+	/* What a killed server loses is not what the tests with this one are about. */
+	static const char *const settings[] = {"fsync=off", "full_page_writes=off", NULL};
+	if (!server) {
+		server = pg_server_new(settings);
+		atexit(stop_server);
 	}
-	return status_ok();
+	return server;
+}
+
+static void make_database(struct store_driver *d)
+{
+	static int n;
+	char sql[128];
+	snprintf(d->database, sizeof d->database, "test_%d", ++n);
+	snprintf(sql, sizeof sql, "CREATE DATABASE %s", d->database);
+	(void)pg_server_sql(d->server, "postgres", sql);
+}
+
+static struct status open_postgres(struct store_driver *d)
+{
+	if (!d->url && !d->database[0])
+		make_database(d);
+	struct postgres_store_options options = {
+		.url = d->url ? d->url : pg_server_url(d->server, d->database),
+		.direct_url = d->direct_url,
+		.pooler = d->pooler,
+		.home = d->loop,
+		.n_connections = d->n_connections > 0 ? (size_t)d->n_connections : 0,
+		.connect_timeout_ms = d->connect_timeout_ms,
+		.statement_timeout_ms = d->statement_timeout_ms,
+		.max_waiting = d->max_waiting,
+		.tick_ms = 20,
+		.purge_interval_ms = 5,
+		.clock = d->clock ? d->clock : &clock_system,
+		.pq = d->pq,
+	};
+	TRY(postgres_store_open(&options, &d->store));
+	return driver_check(d);
+}
+
+struct status store_driver_open(struct store_driver *d)
+{
+	log_setup(LOG_ERROR, LOG_FORMAT_JSON); /* faults are what some tests are about */
+	start_loop(d);
+	const char *adapter = getenv("TEST_STORE");
+	if (!d->server && !d->url && adapter && strcmp(adapter, "postgres") == 0)
+		d->server = store_driver_server();
+	struct status status = d->server || d->url ? open_postgres(d) : open_sqlite(d);
+	if (!status_is_ok(&status))
+		store_driver_close(d);
+	return status;
 }
 
 void store_driver_init(struct store_driver *d)

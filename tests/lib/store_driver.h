@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A store for tests: opened in a folder of its own, with calls that wait for their answer.
+/* A store for tests: opened in a folder of its own, or on a database of its own, with calls that
+ * wait for their answer.
  *
- * TEST_STORE names the adapter ("sqlite"). The callbacks run on a loop thread of the driver's. */
+ * TEST_STORE names the adapter: "sqlite" (the default) or "postgres", for which a server is started
+ * once for all tests of the program. The callbacks run on a loop thread of the driver's. */
 #pragma once
 
 #include "common/base/clock.h"
@@ -13,6 +15,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct pg_server;
+struct pq;
+
 struct store_driver {
 	struct store *store;
 	struct loop *loop;
@@ -21,11 +26,24 @@ struct store_driver {
 	const struct clock *clock;
 	size_t max_waiting;
 	int n_readers;
+
+	/* PostgreSQL: used instead of a folder if it is set, or if TEST_STORE says so. */
+	struct pg_server *server; /* borrowed */
+	char database[64];        /* empty: a new one is made */
+	const char *url;          /* instead of server and database */
+	const char *direct_url;
+	bool pooler;
+	const struct pq *pq;
+	int n_connections, statement_timeout_ms, connect_timeout_ms;
 };
+
+/* The server of TEST_STORE=postgres; it ends with the program. */
+struct pg_server *store_driver_server(void);
 
 /* Opens a store in a new folder under /tmp. */
 void store_driver_init(struct store_driver *d);
-/* With d->vfs, d->clock and so on as they are set; makes the folder if there is none yet. */
+/* With d->vfs, d->clock and so on as they are set; makes the folder if there is none yet. A
+ * PostgreSQL store is waited for: its error is that of the first check. */
 struct status store_driver_open(struct store_driver *d);
 /* Stops the store; its data stay. */
 void store_driver_close(struct store_driver *d);
