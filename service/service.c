@@ -22,6 +22,7 @@
 #include "service/app/profile_app.h"
 #include "service/app/role_app.h"
 #include "service/app/token_app.h"
+#include "service/app/token_keeper.h"
 #include "service/auth/authenticator.h"
 #include "service/auth/keyring.h"
 #include "service/auth/server_key.h"
@@ -34,6 +35,7 @@
 #include "service/interceptor/deadline.h"
 #include "service/interceptor/gate.h"
 #include "service/interceptor/request_id.h"
+#include "service/interceptor/token_use.h"
 #include "service/options.h"
 #include "service/store/cache.h"
 #include "service/store/role_cache.h"
@@ -78,7 +80,9 @@ struct service {
 	struct jwt_issuer external_issuer;
 	struct authenticator *authenticator;
 
+	struct token_keeper *keeper;
 	struct proxy_trust trust;
+	struct token_use use;
 	struct gate gate;
 	struct authn authn;
 	struct authz authz;
@@ -127,6 +131,33 @@ static struct mono_time in_ms(int64_t ms)
 static const char *const alive_methods[] = {"/osmo.compat.v1.CompatService/GetHealth",
 	"/osmo.compat.v1.CompatService/GetVersion", NULL};
 
+static double read_uses_stored(void *arg)
+{
+	return (double)token_keeper_stats(arg).stored;
+}
+
+static double read_uses_lost(void *arg)
+{
+	return (double)token_keeper_stats(arg).lost;
+}
+
+static double read_purged(void *arg)
+{
+	return (double)token_keeper_stats(arg).purged;
+}
+
+static void register_keeper_metrics(struct service *s)
+{
+	static const char name[] = "token_service_token_uses_total";
+	static const char help[] = "Times of last use that were to be stored, by what came of it.";
+	metrics_counter_callback(s->metrics, name, help, METRIC_LABELS({"result", "stored"}),
+		read_uses_stored, s->keeper);
+	metrics_counter_callback(s->metrics, name, help, METRIC_LABELS({"result", "lost"}),
+		read_uses_lost, s->keeper);
+	metrics_counter_callback(s->metrics, "token_service_tokens_purged_total",
+		"Tokens deleted because they expired long ago.", NULL, read_purged, s->keeper);
+}
+
 static struct status open_storage(struct service *s)
 {
 	const struct service_options *v = s->values;
@@ -146,6 +177,13 @@ static struct status open_storage(struct service *s)
 	s->roles = role_cache_new(
 		s->store, s->control, v->cache_ttl_ms > 0 ? v->cache_ttl_ms : ROLES_MIN_TTL_MS);
 	gate_init(&s->gate, s->roles, alive_methods);
+	s->keeper = token_keeper_new(&(struct token_keeper_config){
+		.store = s->store,
+		.home = s->control,
+		.clock = &clock_system,
+		.grace_ms = v->expired_token_grace_ms,
+	});
+	register_keeper_metrics(s);
 	return status_ok();
 }
 
@@ -265,7 +303,9 @@ static struct status make_authn(struct service *s)
 		.dev_login = v->dev_login,
 		.default_roles = strings_of(s->arena, &v->default_roles),
 		.n_default_roles = v->default_roles.count,
+		.use = &s->use,
 	};
+	s->use = (struct token_use){s->keeper, &s->trust.proxies};
 	authn_init(&s->authn, &config);
 	return status_ok();
 }
@@ -327,6 +367,7 @@ static struct status make_chain(struct service *s)
 		.keyring = s->keyring,
 		.authenticator = s->authenticator,
 		.access = &s->access,
+		.use = &s->use,
 		.login = {v->login_device_endpoint, v->login_device_client_id,
 			v->login_browser_endpoint, v->login_browser_client_id,
 			v->login_token_endpoint, v->login_logout_endpoint},
@@ -772,6 +813,11 @@ static void stop_store(struct service *s)
 	if (!s->store)
 		return;
 	struct sync sync;
+	if (s->keeper) {
+		sync_init(&sync);
+		token_keeper_stop(s->keeper, sync_on_stopped, &sync);
+		(void)!sync_wait(&sync).code;
+	}
 	if (s->roles) {
 		sync_init(&sync);
 		role_cache_stop(s->roles, sync_on_stopped, &sync);
@@ -795,6 +841,7 @@ static void free_all(struct service *s)
 	keyring_free(s->keyring);
 	if (s->roles)
 		gate_done(&s->gate);
+	token_keeper_free(s->keeper);
 	role_cache_free(s->roles);
 	token_lookup_free(s->lookup);
 	cache_free(s->cache);

@@ -18,6 +18,7 @@ struct profile_app;
 struct role_app;
 struct schema;
 struct token_app;
+struct token_use;
 
 /* What LoginInfo tells; NULL: there is none. */
 struct login_info {
@@ -34,6 +35,7 @@ struct api {
 	struct keyring *keyring;
 	struct authenticator *authenticator;
 	const struct access_policy *access;
+	const struct token_use *use; /* told of each use of a token; NULL: nobody */
 	struct login_info login;
 	const char *version; /* of the service, as clients are told: "6.0.0" */
 };

@@ -7,6 +7,7 @@
 #include "service/app/access.h"
 #include "service/auth/authenticator.h"
 #include "service/auth/keyring.h"
+#include "service/interceptor/token_use.h"
 
 #include "osmo/token/v1/auth_service.pb-c.h"
 
@@ -141,8 +142,10 @@ static ProtobufCMessage *invalid_credential(struct call *c)
 static ProtobufCMessage *answer_outcome(const struct api *api, struct call *c,
 	const struct auth_outcome *outcome, struct status *ret_status)
 {
-	if (outcome->status.code == STATUS_OK)
+	if (outcome->status.code == STATUS_OK) {
+		token_use_note_elsewhere(api->use, outcome->principal.token);
 		return decide(api, c, &outcome->principal);
+	}
 	if (outcome->status.code == STATUS_UNAUTHENTICATED)
 		return invalid_credential(c);
 	*ret_status = outcome->status;

@@ -2,8 +2,10 @@
 #include "service/api/exchange.h"
 
 #include "service/api/api.h"
+#include "service/interceptor/token_use.h"
 
 struct context {
+	const struct api *api;
 	struct call *call;
 	enum exchange_wish wish;
 	exchange_refusal_fn *refusal;
@@ -22,6 +24,8 @@ static ProtobufCMessage *reply_of(const struct context *context,
 		*ret_status = context->refusal(answer->outcome);
 		return NULL;
 	}
+	if (context->wish == EXCHANGE_FOR_JWT)
+		token_use_note(context->api->use, context->call, answer->token);
 	return context->reply(context->call, answer);
 }
 
@@ -42,7 +46,7 @@ static void on_answer(void *arg, struct exchange_answer *answer)
 struct call_step exchange_handle(const struct api *api, struct call *c, struct str token,
 	enum exchange_wish wish, exchange_refusal_fn *refusal, exchange_reply_fn *reply)
 {
-	const struct context now = {c, wish, refusal, reply};
+	const struct context now = {api, c, wish, refusal, reply};
 	_cleanup_exchange_answer_ struct exchange_answer answer = {.status = status_ok()};
 	c->reply_headers[CALL_REPLY_NO_STORE] = STR("no-store");
 	if (exchange_app_try(api->exchange, token, wish, &answer)) {

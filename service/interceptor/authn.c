@@ -5,6 +5,7 @@
 #include "common/base/secret.h"
 #include "common/codec/schema.h"
 #include "service/auth/authenticator.h"
+#include "service/interceptor/token_use.h"
 
 #include <string.h>
 
@@ -147,8 +148,9 @@ static struct str *copy_roles(struct arena *arena, const struct str *roles, size
 }
 
 /* Makes the principal of an outcome the call's; takes its token over. */
-static void adopt(struct call *c, struct auth_outcome *o)
+static void adopt(const struct authn *a, struct call *c, struct auth_outcome *o)
 {
+	token_use_note(a->config.use, c, o->principal.token);
 	struct held *held = arena_calloc(c->arena, 1, sizeof *held);
 	held->principal = o->principal;
 	if (o->jwt) { /* the word of another issuer: no token to live in */
@@ -269,7 +271,7 @@ static void on_checked(void *arg, struct auth_outcome *o)
 		return;
 	}
 	if (status_is_ok(&o->status)) {
-		adopt(c, o);
+		adopt(pending->a, c, o);
 		call_resume(c);
 		return;
 	}
@@ -286,7 +288,7 @@ static struct call_step run_credential(struct authn *a, struct call *c, struct s
 	if (authenticator_try(a->config.authenticator, credential, &o)) {
 		if (!status_is_ok(&o.status))
 			return refuse_credential(a, c, o.reason);
-		adopt(c, &o);
+		adopt(a, c, &o);
 		return call_next(c);
 	}
 	if (!c->on_loop)

@@ -30,6 +30,7 @@
 #include <stddef.h>
 
 struct authenticator;
+struct token_use;
 
 /* A client certificate that stands for a principal. */
 struct authn_identity {
@@ -53,6 +54,7 @@ struct authn_config {
 	bool dev_login;
 	const struct str *default_roles; /* of a user of dev login */
 	size_t n_default_roles;
+	const struct token_use *use; /* told of each use of a token; NULL: nobody */
 };
 
 struct authn {

@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import datetime
+import sqlite3
 import time
 
 import grpc
@@ -328,3 +329,66 @@ def test_a_user_has_at_most_so_many_tokens(start_service, unique):
         listed = api.tokens.List({}, metadata=as_user("alice")).tokens
         api.tokens.Delete({"name": listed[0].name}, metadata=as_user("alice"))
         assert make("alice") is None
+
+
+# --- Last use, purge ---
+
+
+def test_the_last_use_and_where_it_came_from_are_listed(start_service):
+    service = start_service("--trusted-proxy", "127.0.0.1")
+    with pb.channel(service.grpc) as channel:
+        api = Api(channel, service.admin_token)
+        used, by_jwt, checked, unused = "used", "by-jwt", "checked", "unused"
+        secrets = {name: api.personal(name) for name in (used, by_jwt, checked, unused)}
+        jwt = api.auth.Exchange({"token": secrets[by_jwt]}).token
+        requests.get(f"{service.url}/v1/whoami", timeout=30, headers={
+            "Authorization": f"Bearer {secrets[used]}", "X-Forwarded-For": "198.51.100.7, 203.0.113.9"})
+        api.who(jwt)
+        api.auth.Authorize({"credential": secrets[checked], "method": "GET", "path": "/api/pool"}, token=api.admin)
+        start = time.time()
+        program.wait_until(lambda: api.token(checked).HasField("last_used_time"), "the uses to be stored")
+        assert time.time() - start < 10
+        program.wait_until(lambda: api.token(used).HasField("last_used_time"), "the uses to be stored")
+        assert abs(api.token(used).last_used_time.seconds - start) < 10
+        assert api.token(used).last_used_address == "203.0.113.9"
+        assert api.token(by_jwt).last_used_address == "127.0.0.1"
+        assert api.token(checked).last_used_address == ""
+        assert not api.token(unused).HasField("last_used_time")
+        before = api.token(used)
+        for _ in range(50):
+            api.who(secrets[used])
+        metrics = requests.get(f"{service.url}/metrics", timeout=30).text
+        assert 'token_service_token_uses_total{result="lost"} 0' in metrics
+    # What was noted a moment ago is not lost by a stop; and a minute has one use.
+    service.stop()
+    service = start_service(folder=service.folder)
+    with pb.channel(service.grpc) as channel:
+        assert Api(channel, service.admin_token).token(used) == before
+
+
+def test_what_expired_long_ago_is_deleted_and_before_that_it_is_listed(start_service):
+    service = start_service()
+    with pb.channel(service.grpc) as channel:
+        api = Api(channel, service.admin_token)
+        for name in ("today", "grace", "over"):
+            api.personal(name)
+        api.service("over", "osmo-user")
+    service.stop()
+    today = (datetime.datetime.now(datetime.timezone.utc).date() - datetime.date(1970, 1, 1)).days
+    database = sqlite3.connect(service.data_dir / "tokens.db")
+    for name, expires in (("today", today), ("grace", today - 29), ("over", today - 30)):
+        database.execute("UPDATE token SET expires_day = ? WHERE name = ?", (expires, name))
+    database.commit()
+    database.close()
+    service = start_service(folder=service.folder)
+    with pb.channel(service.grpc) as channel:
+        api = Api(channel, service.admin_token)
+
+        def names(**request):
+            return [each.name for each in api.tokens.List(request, token=api.admin).tokens]
+
+        program.wait_until(lambda: "over" not in names() and "over" not in names(kind="SERVICE"), "the purge")
+        assert names(filter="state = EXPIRED") == ["grace", "today"]
+        metrics = requests.get(f"{service.url}/metrics", timeout=30).text
+        assert "token_service_tokens_purged_total 2" in metrics
+        assert 'token_service_tokens{kind="USER"} 3' in metrics and 'token_service_tokens{kind="SERVICE"} 0' in metrics
