@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/login_file.h"
 
+#include "common/base/base64.h"
 #include "common/base/secret.h"
 #include "common/base/xalloc.h"
 
@@ -350,22 +351,14 @@ void login_format(const struct login *l, struct buf *out)
 
 /* ---- the access token inside ---- */
 
-static int hex_digit(char c)
-{
-	return c >= '0' && c <= '9'   ? c - '0'
-	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
-	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
-				      : -1;
-}
-
 /* The value of a query parameter, decoded. */
 static char *query_decode(struct str s)
 {
 	char *text = xcalloc(s.n + 1, 1);
 	size_t n = 0;
 	for (size_t i = 0; i < s.n; i++) {
-		int high = s.p[i] == '%' && i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1;
-		int low = high >= 0 ? hex_digit(s.p[i + 2]) : -1;
+		int high = s.p[i] == '%' && i + 2 < s.n ? hex_value(s.p[i + 1]) : -1;
+		int low = high >= 0 ? hex_value(s.p[i + 2]) : -1;
 		if (low >= 0) {
 			text[n++] = (char)(high * 16 + low);
 			i += 2;

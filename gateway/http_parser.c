@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/http_parser.h"
 
+#include "common/base/base64.h"
 #include "common/base/secret.h"
 #include "common/base/xalloc.h"
 
@@ -763,23 +764,12 @@ static bool is_chunk_extension(struct str s)
 	return true;
 }
 
-static int hex_digit(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static enum http_error_kind parse_chunk_line(struct http_parser *p, struct str line)
 {
 	uint64_t size = 0;
 	size_t n = 0;
-	for (; n < line.n && hex_digit(line.p[n]) >= 0; n++)
-		size = size << 4 | (unsigned)hex_digit(line.p[n]);
+	for (; n < line.n && hex_value(line.p[n]) >= 0; n++)
+		size = size << 4 | (unsigned)hex_value(line.p[n]);
 	if (n == 0 || n > MAX_CHUNK_DIGITS)
 		return HTTP_ERROR_CHUNK;
 	p->extension_bytes_ += line.n - n;

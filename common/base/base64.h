@@ -19,6 +19,8 @@ bool base64_encode(struct buf *out, enum base64_alphabet alphabet, const void *p
  * character outside, a length that cannot be, bits behind the end that are not zero). */
 bool base64_decode(struct buf *out, struct str text);
 
+/* Of a digit, of either case: 0 to 15; -1 of any other character. */
+int hex_value(char c);
 /* Lower case; @ret has room for 2 * @n + 1 bytes. */
 void hex_encode(const void *p, size_t n, char *ret);
 /* Exactly 2 * @n digits of either case; false otherwise. */

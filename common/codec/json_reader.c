@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/codec/json_reader.h"
 
+#include "common/base/base64.h"
 #include "common/codec/json_number.h"
 
 #include <stdlib.h>
@@ -140,20 +141,12 @@ bool json_read_number(struct json_reader *r, struct str *ret)
 
 /* ---- strings ---- */
 
-static int hex_digit(int c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The XXXX of \uXXXX; -1 when it is no number. */
 static int read_hex4(struct json_reader *r)
 {
 	int value = 0;
 	for (int i = 0; i < 4; i++) {
-		int digit = hex_digit(peek_byte(r));
+		int digit = hex_value((char)peek_byte(r));
 		if (digit < 0)
 			return -1;
 		value = value << 4 | digit;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/store/postgres/pg_news.h"
 
+#include "common/base/base64.h"
 #include "service/store/postgres/pg_shared.h"
 
 enum {
@@ -8,33 +9,13 @@ enum {
 	LENGTH_MAX = 7000, /* of owner and name; a payload has 8,000 bytes at most */
 };
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool parse_hash(struct str hex, struct token_hash *ret)
-{
-	if (hex.n != 2 * sizeof ret->bytes)
-		return false;
-	for (size_t i = 0; i < sizeof ret->bytes; i++) {
-		int high = hex_digit(hex.p[2 * i]), low = hex_digit(hex.p[2 * i + 1]);
-		if (high < 0 || low < 0)
-			return false;
-		ret->bytes[i] = (uint8_t)(high << 4 | low);
-	}
-	return true;
-}
-
 static bool parse_token(struct str text, struct token_fields *ret)
 {
 	uint64_t owner_bytes;
 	if (text.n < 1 || (text.p[0] != '0' && text.p[0] != '1'))
 		return false;
 	ret->kind = text.p[0] == '1' ? TOKEN_SERVICE : TOKEN_USER;
-	if (!parse_hash(str_sub(text, 1, HEX), &ret->hash))
+	if (!hex_decode(str_sub(text, 1, HEX), ret->hash.bytes, sizeof ret->hash.bytes))
 		return false;
 	struct str rest = str_sub(text, 1 + HEX, text.n);
 	size_t space = str_index(rest, ' ');
@@ -42,7 +23,8 @@ static bool parse_token(struct str text, struct token_fields *ret)
 		return false;
 	rest = str_sub(rest, space + 1, rest.n);
 	if (ret->old_until.us) {
-		if (!parse_hash(str_sub(rest, 0, HEX), &ret->old_hash))
+		if (!hex_decode(
+			    str_sub(rest, 0, HEX), ret->old_hash.bytes, sizeof ret->old_hash.bytes))
 			return false;
 		rest = str_sub(rest, HEX, rest.n);
 	}
