@@ -1,31 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/cors.h"
 
-static bool is_origin(struct str s)
-{
-	struct str rest = str_starts_with(s, STR("https://"))  ? str_sub(s, 8, s.n)
-			  : str_starts_with(s, STR("http://")) ? str_sub(s, 7, s.n)
-							       : STR("");
-	for (size_t i = 0; i < rest.n; i++) {
-		unsigned char c = (unsigned char)rest.p[i];
-		if (c <= ' ' || c >= 0x7F || c == '/' || c == '?' || c == '#' || c == ',')
-			return false;
-	}
-	return rest.n > 0;
-}
+#include "common/net/web_url.h"
 
 struct status cors_init(struct cors *c, const struct str *origins, size_t n_origins)
 {
 	*c = (struct cors){.origins = origins, .n_origins = n_origins};
 	for (size_t i = 0; i < n_origins; i++) {
-		if (str_eq(origins[i], STR("*")))
-			c->any = true;
-		else if (!is_origin(origins[i]))
-			return status_error(STATUS_INVALID_ARGUMENT,
-				"--cors-origin must be an origin like https://app.example.com, or "
-				"*, "
-				"got '%.*s'",
-				STR_ARG(origins[i]));
+		struct status status = web_origin_check(origins[i]);
+		if (!status_is_ok(&status))
+			return status_error(status.code, "--cors-origin %s", status.message);
+		c->any = c->any || str_eq(origins[i], STR("*"));
 	}
 	return status_ok();
 }

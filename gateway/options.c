@@ -5,6 +5,7 @@
 #include "common/net/address.h"
 #include "common/net/cidr.h"
 #include "common/net/tls.h"
+#include "common/net/web_url.h"
 
 #ifndef PROJECT_VERSION
 #error "PROJECT_VERSION must be given by the build"
@@ -107,7 +108,8 @@ static const struct option_spec specs[] = {
 		.group = "Operations", .help = "auto: logfmt on a terminal, else JSON"},
 	{.name = "metrics", FLAG(metrics), .initial = "true", .group = "Operations",
 		.help = "serve /metrics"},
-	{.name = "cors-origin", LIST(cors_origins), .metavar = "ORIGIN", .group = "Operations",
+	{.name = "cors-origin", LIST(cors_origins), .metavar = "ORIGIN",
+		.check = web_origin_check, .group = "Operations",
 		.help = "web origins that browsers may call from"},
 	{.name = "drain-delay", DURATION(drain_delay_ms), .metavar = "TIME", .initial = "0",
 		.min = 0, .max = 600 * 1000, .group = "Operations",

@@ -6,7 +6,10 @@
 #include "common/base/log.h"
 #include "common/net/cidr.h"
 #include "common/net/tls.h"
+#include "common/net/web_url.h"
+#include "service/app/role_app.h"
 #include "service/auth/jwt_key.h"
+#include "service/domain/principal.h"
 #include "service/domain/role.h"
 #include "service/interceptor/authn.h"
 #include "service/interceptor/client_version.h"
@@ -54,6 +57,15 @@ static struct status check_version(struct str value)
 		return status_ok();
 	return status_error(STATUS_INVALID_ARGUMENT, "must be a version like 6.0.0, got '%.*s'",
 		STR_ARG(value));
+}
+
+static struct status check_name(struct str value)
+{
+	if (principal_name_is_valid(value))
+		return status_ok();
+	return status_error(STATUS_INVALID_ARGUMENT,
+		"must be 1 to %d bytes without control characters, got '%.*s'",
+		PRINCIPAL_NAME_MAX_BYTES, STR_ARG(value));
 }
 
 static const struct option_choice client_auth_choices[] = {{"none", TLS_CLIENT_NONE},
@@ -113,7 +125,7 @@ static const struct option_spec specs[] = {
 		.help = "a client certificate (its SPIFFE ID, URI or common name) is this user, or "
 			"service/NAME"},
 	{.name = "default-roles", LIST(default_roles), .metavar = "ROLE", .initial = "osmo-user",
-		.group = "Callers", .help = "roles of every user, and of personal tokens"},
+		.check = role_name_check, .group = "Callers", .help = "roles of every user, and of personal tokens"},
 	{.name = "dev-login", FLAG(dev_login), .group = "Callers",
 		.help = "believe x-osmo-user from anybody; on loopback and unix sockets only"},
 	{.name = "admin-token-file", STRING(admin_token_file), .metavar = "FILE", .group = "Callers",
@@ -161,21 +173,21 @@ static const struct option_spec specs[] = {
 			"the first start"},
 
 	{.name = "pools", LIST(pools), .metavar = "NAME", .initial = "default",
-		.group = "Existing clients", .help = "pools that profiles know"},
-	{.name = "buckets", LIST(buckets), .metavar = "NAME", .group = "Existing clients",
-		.help = "buckets that profiles know"},
+		.check = check_name, .group = "Existing clients", .help = "pools that profiles know"},
+	{.name = "buckets", LIST(buckets), .metavar = "NAME", .check = check_name,
+		.group = "Existing clients", .help = "buckets that profiles know"},
 	{.name = "login-device-endpoint", STRING(login_device_endpoint), .metavar = "URL",
-		.group = "Existing clients", .help = "of the identity provider, told to clients"},
+		.check = web_url_check, .group = "Existing clients", .help = "of the identity provider, told to clients"},
 	{.name = "login-device-client-id", STRING(login_device_client_id), .metavar = "ID",
 		.group = "Existing clients", .help = "likewise"},
 	{.name = "login-browser-endpoint", STRING(login_browser_endpoint), .metavar = "URL",
-		.group = "Existing clients", .help = "likewise"},
+		.check = web_url_check, .group = "Existing clients", .help = "likewise"},
 	{.name = "login-browser-client-id", STRING(login_browser_client_id), .metavar = "ID",
 		.group = "Existing clients", .help = "likewise"},
 	{.name = "login-token-endpoint", STRING(login_token_endpoint), .metavar = "URL",
-		.group = "Existing clients", .help = "likewise"},
+		.check = web_url_check, .group = "Existing clients", .help = "likewise"},
 	{.name = "login-logout-endpoint", STRING(login_logout_endpoint), .metavar = "URL",
-		.group = "Existing clients", .help = "likewise"},
+		.check = web_url_check, .group = "Existing clients", .help = "likewise"},
 	{.name = "service-version", STRING(service_version), .metavar = "VERSION",
 		.initial = "6.0.0", .check = check_version, .group = "Existing clients",
 		.help = "the version of the API that clients are told"},
@@ -185,7 +197,8 @@ static const struct option_spec specs[] = {
 	{.name = "client-min-version", STRING(client_min_version), .metavar = "VERSION",
 		.check = check_version, .group = "Existing clients",
 		.help = "older clients are refused"},
-	{.name = "service-url", STRING(service_url), .metavar = "URL", .group = "Existing clients",
+	{.name = "service-url", STRING(service_url), .metavar = "URL",
+		.check = web_url_check, .group = "Existing clients",
 		.help = "where clients are told to update from"},
 
 	{.name = "threads", INT(threads), .metavar = "N", .initial = "0", .min = 0, .max = 256,
@@ -221,7 +234,8 @@ static const struct option_spec specs[] = {
 		.help = "log every call (audit events are logged always)"},
 	{.name = "metrics", FLAG(metrics), .initial = "true", .group = "Operations",
 		.help = "serve /metrics on the HTTP listener"},
-	{.name = "cors-origin", LIST(cors_origins), .metavar = "ORIGIN", .group = "Operations",
+	{.name = "cors-origin", LIST(cors_origins), .metavar = "ORIGIN",
+		.check = web_origin_check, .group = "Operations",
 		.help = "web origins that browsers may call from"},
 	{.name = "drain-delay", DURATION(drain_delay_ms), .metavar = "TIME", .initial = "0",
 		.min = 0, .max = 600 * 1000, .group = "Operations",

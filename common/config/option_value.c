@@ -253,6 +253,20 @@ static struct status check_text(
 	return status_invalid(subject, "%s from %s: %s", subject, origin, st.message);
 }
 
+/* No text is no value, where there may be none. */
+static struct status parse_text(const struct option_spec *s, struct str text, const char *subject,
+	const char *origin, char **slot)
+{
+	bool needed = s->initial || (s->flags & OPTION_REQUIRED);
+	if (!text.n && needed)
+		return option_mismatch(subject, "a text that is not empty", text, origin);
+	if (text.n)
+		TRY(check_text(s, text, subject, origin));
+	free(*slot);
+	*slot = text.n ? str_dup(text) : NULL;
+	return status_ok();
+}
+
 static void list_add(struct option_list *l, struct str text)
 {
 	l->items = xreallocarray(l->items, l->count + 1, sizeof l->items[0]);
@@ -277,11 +291,11 @@ struct status option_parse(const struct option_spec *s, struct str text, const c
 		ok = parse_choice(s, text, slot);
 		break;
 	case OPTION_STRING:
-		TRY(check_text(s, text, subject, origin));
-		free(*(char **)slot);
-		*(char **)slot = str_dup(text);
-		break;
+		return parse_text(s, text, subject, origin, slot);
 	case OPTION_LIST:
+		if (!text.n)
+			return option_mismatch(
+				subject, "a list without empty entries", text, origin);
 		TRY(check_text(s, text, subject, origin));
 		list_add(slot, text);
 		break;

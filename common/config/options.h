@@ -14,9 +14,10 @@
  * written here, `grpc-listen`, in no other spelling), the default. All of them are checked, also
  * those that another one hides.
  *
- * - An environment variable that is empty counts as not set, a key without a value (`key:`) too; an
- *   empty text is given with `--name=` or `name: ""`. Variables with our prefix that name no option
- *   are no error: Kubernetes puts some into every pod (TOKEN_SERVICE_PORT...).
+ * - An environment variable that is empty counts as not set, a key without a value (`key:`) too. An
+ *   empty text (`--name=` or `name: ""`) takes back what lies below; an option that has a default
+ *   refuses it. Variables with our prefix that name no option are no error: Kubernetes puts some
+ *   into every pod (TOKEN_SERVICE_PORT...).
  * - A flag: --name, --no-name, or --name=true|false (also yes, no, on, off, 1, 0).
  * - A list: the option again and again, or commas; in the file a sequence or text with commas.
  *   Giving it replaces what lies below, so `--name=` is the empty list.

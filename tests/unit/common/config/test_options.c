@@ -269,11 +269,32 @@ static void empty_means_unset_only_in_environment_and_file(void **state)
 	assert_int_equal(a.v->threads, 2);
 	assert_string_equal(a.v->listen, "127.0.0.1:50051");
 	assert_int_equal(a.v->ttl_ms, 30000);
-	RUN(b, LIST("--listen="), NULL);
-	assert_string_equal(b.v->listen, "");
-	write_file("x.yaml", "listen: ''\n");
+}
+
+static void an_empty_text_takes_back_what_lies_below(void **state)
+{
+	(void)state;
+	write_file("x.yaml", "data-dir: four\n");
+	RUN(a, LIST("--config", "x.yaml"), NULL);
+	assert_string_equal(a.v->data_dir, "four");
+	RUN(b, LIST("--config", "x.yaml", "--data-dir="), NULL);
+	assert_null(b.v->data_dir);
+	write_file("x.yaml", "data-dir: ''\n");
 	RUN(c, LIST("--config", "x.yaml"), NULL);
-	assert_string_equal(c.v->listen, "");
+	assert_null(c.v->data_dir);
+}
+
+static void an_option_with_a_default_is_never_empty(void **state)
+{
+	(void)state;
+	REFUSED(LIST("--listen="), NULL,
+		"--listen must be a text that is not empty, got '' from the command line");
+	write_file("x.yaml", "listen: ''\n");
+	REFUSED(LIST("--config", "x.yaml"), NULL,
+		"--listen must be a text that is not empty, got '' from x.yaml:1");
+	write_file("x.yaml", "default-roles: [a, '']\n");
+	REFUSED(LIST("--config", "x.yaml"), NULL,
+		"--default-roles must be a list without empty entries, got '' from x.yaml:1");
 }
 
 static void the_last_of_a_plain_option_counts(void **state)
@@ -664,6 +685,8 @@ int main(void)
 		cmocka_unit_test(flags_have_three_spellings),
 		cmocka_unit_test(a_list_is_repeated_or_has_commas_and_replaces_what_is_below),
 		cmocka_unit_test(empty_means_unset_only_in_environment_and_file),
+		cmocka_unit_test(an_empty_text_takes_back_what_lies_below),
+		cmocka_unit_test(an_option_with_a_default_is_never_empty),
 		cmocka_unit_test(the_last_of_a_plain_option_counts),
 		cmocka_unit_test(an_error_names_option_value_origin_and_expectation),
 		cmocka_unit_test(what_is_unknown_gets_a_suggestion),
