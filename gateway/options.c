@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/options.h"
 
+#include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/net/address.h"
 #include "common/net/cidr.h"
@@ -153,6 +154,9 @@ static struct status check_tls(const struct options *o, const struct gateway_pro
 		return options_error(o, v->tls_cert_file ? "tls-cert-file" : "tls-key-file",
 			"given together with --%s",
 			v->tls_cert_file ? "tls-key-file" : "tls-cert-file");
+	if (v->tls_client_ca_file && !v->tls_cert_file)
+		return options_error(
+			o, "tls-client-ca-file", "given together with --tls-cert-file");
 	if (v->tls_client_auth != TLS_CLIENT_NONE && (!v->tls_client_ca_file || !v->tls_cert_file))
 		return options_error(o, "tls-client-auth",
 			"'none' without --tls-cert-file and --tls-client-ca-file");
@@ -161,6 +165,12 @@ static struct status check_tls(const struct options *o, const struct gateway_pro
 			v->service_cert_file ? "service-cert-file" : "service-key-file",
 			"given together with --%s",
 			v->service_cert_file ? "service-key-file" : "service-cert-file");
+	const char *useless = v->service_ca_file     ? "service-ca-file"
+			      : v->service_cert_file ? "service-cert-file"
+			      : v->service_name      ? "service-name"
+						     : NULL;
+	if (useless && !v->service_tls)
+		return options_error(o, useless, "given together with --service-tls");
 	return status_ok();
 }
 
@@ -169,6 +179,9 @@ struct status gateway_options_check(const struct options *o)
 	const struct gateway_program_options *v = options_values(o);
 	struct address listen, service;
 	TRY(check_tls(o, v));
+	if (v->ready_file && !file_can_be_written(v->ready_file))
+		return options_error(
+			o, "ready-file", "a file in a folder that is there and may be written");
 	TRY(address_parse(str_of(v->http_listen), &listen));
 	TRY(address_parse(str_of(v->service), &service));
 	bool is_local = address_is_loopback(&listen);

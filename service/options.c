@@ -3,6 +3,7 @@
 
 #include "common/base/arena.h"
 #include "common/base/buf.h"
+#include "common/base/file.h"
 #include "common/base/log.h"
 #include "common/net/cidr.h"
 #include "common/net/tls.h"
@@ -308,10 +309,23 @@ static struct status check_tls(const struct options *o, const struct service_opt
 		return options_error(o, v->tls_cert_file ? "tls-cert-file" : "tls-key-file",
 			"given together with --%s",
 			v->tls_cert_file ? "tls-key-file" : "tls-cert-file");
+	if (v->tls_client_ca_file && !v->tls_cert_file)
+		return options_error(
+			o, "tls-client-ca-file", "given together with --tls-cert-file");
 	if (v->tls_client_auth != TLS_CLIENT_NONE && (!v->tls_client_ca_file || !v->tls_cert_file))
 		return options_error(o, "tls-client-auth",
 			"'none' without --tls-cert-file and --tls-client-ca-file");
 	return status_ok();
+}
+
+static struct status check_ready_file(const struct options *o, const struct service_options *v)
+{
+	/* The data directory is made before the file is. */
+	if (!v->ready_file || str_starts_with(str_of(v->ready_file), str_of(v->data_dir)) ||
+		file_can_be_written(v->ready_file))
+		return status_ok();
+	return options_error(
+		o, "ready-file", "a file in a folder that is there and may be written");
 }
 
 static struct status check_listeners(const struct options *o, const struct service_options *v)
@@ -364,6 +378,7 @@ struct status service_options_check(const struct options *o)
 	char text[32];
 	int32_t days;
 	TRY(check_tls(o, v));
+	TRY(check_ready_file(o, v));
 	TRY(check_listeners(o, v));
 	TRY(check_external(o, v));
 	return service_options_max_lifetime(o, &days, text);

@@ -189,6 +189,16 @@ struct status file_write_atomic(const char *path, struct str content, mode_t mod
 	return sync_folder(path);
 }
 
+bool file_can_be_written(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	_cleanup_free_ char *folder =
+		slash ? xasprintf("%.*s/", (int)(slash - path), path) : xstrdup(".");
+	struct stat st;
+	bool is_folder = stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+	return *path && !is_folder && access(folder, W_OK | X_OK) == 0;
+}
+
 struct status file_make_dirs(const char *path, mode_t mode)
 {
 	_cleanup_free_ char *part = xstrdup(path);

@@ -14,6 +14,7 @@
 #include "common/base/status.h"
 #include "common/base/str.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -35,6 +36,9 @@ struct status file_read_secret(const char *path, bool multiline, struct secret *
 /* Writes a temporary file in the same folder, syncs it, renames it over @path and syncs the folder.
  * On failure @path is untouched and the temporary file is gone. The umask does not change @mode. */
 struct status file_write_atomic(const char *path, struct str content, mode_t mode);
+/* Whether file_write_atomic has a chance: the folder is there and may be written, and @path is no
+ * folder itself. */
+bool file_can_be_written(const char *path);
 
 /* Makes the folder, and those above it, with @mode where they are missing. */
 struct status file_make_dirs(const char *path, mode_t mode);

@@ -204,6 +204,21 @@ static void missing_folders_are_made(void **state)
 	rmdir("a");
 }
 
+static void a_file_can_be_written_where_a_folder_is(void **state)
+{
+	(void)state;
+	assert_true(file_can_be_written("x"));
+	assert_true(file_can_be_written("./x"));
+	assert_true(file_can_be_written("/tmp/x"));
+	assert_true(file_can_be_written("/new-in-root") == (access("/", W_OK) == 0));
+	assert_false(file_can_be_written(""));
+	assert_false(file_can_be_written("."));
+	assert_false(file_can_be_written("/tmp"));
+	assert_false(file_can_be_written("missing/x"));
+	assert_false(file_can_be_written("/dev/null/x"));
+	assert_int_equal(entries(), 0);
+}
+
 static void a_lock_is_held_by_one_process_and_dies_with_it(void **state)
 {
 	(void)state;
@@ -250,6 +265,7 @@ int main(void)
 		cmocka_unit_test(a_file_is_read_up_to_its_bound_and_not_past_it),
 		cmocka_unit_test(a_secret_is_the_content_without_its_newline),
 		cmocka_unit_test(missing_folders_are_made),
+		cmocka_unit_test(a_file_can_be_written_where_a_folder_is),
 		cmocka_unit_test(a_lock_is_held_by_one_process_and_dies_with_it),
 	};
 	return cmocka_run_group_tests_name(__FILE__, tests, enter_folder, leave_folder);
