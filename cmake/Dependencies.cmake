@@ -23,6 +23,7 @@ dep(curl libcurl)
 dep(yaml yaml-0.1)
 dep(utf8proc libutf8proc)
 dep(zlib zlib)
+dep(nghttp2 libnghttp2)
 
 # grpc.pc names some 60 libraries of its own inside; the two below are all that we call (start in a
 # third of the time). Headers need no flags.

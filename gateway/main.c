@@ -12,8 +12,8 @@
 #include "common/metrics/process_metrics.h"
 #include "common/net/address.h"
 #include "common/net/tls.h"
+#include "common/net/tls_client.h"
 #include "common/rpc/proxy_trust.h"
-#include "common/rpc/rpc_client.h"
 #include "gateway/gateway.h"
 #include "gateway/options.h"
 #include "gateway/upstream/grpc_upstream.h"
@@ -77,14 +77,17 @@ static struct status open_upstream(struct program *p)
 	const struct gateway_program_options *v = p->values;
 	struct address service;
 	TRY(address_parse(str_of(v->service), &service));
-	const struct rpc_client_tls tls = {.ca_file = v->service_ca_file,
+	const struct tls_client_options tls = {.ca_file = v->service_ca_file,
 		.cert_file = v->service_cert_file,
 		.key_file = v->service_key_file,
 		.server_name = v->service_name};
 	const struct grpc_upstream_options options = {
 		.address = &service,
 		.tls = v->service_tls && service.kind != ADDRESS_UNIX ? &tls : NULL,
-		.n_channels = (unsigned)v->service_connections,
+		.loops = p->loops,
+		.n_loops = p->n_loops,
+		.n_connections = (unsigned)v->service_connections,
+		.user_agent = "token-gateway/" PROJECT_VERSION,
 		.schema = p->schema,
 	};
 	return grpc_upstream_new(&options, &p->upstream);
@@ -150,6 +153,7 @@ static struct status start(struct program *p)
 	make_loops(p);
 	TRY(make_trust(p));
 	TRY(open_upstream(p));
+	grpc_upstream_register(p->upstream, p->metrics);
 	TRY(open_gateway(p));
 	if (p->values->dev_login)
 		log_warning("unsafe.dev_login",
@@ -192,6 +196,7 @@ static void stop(struct program *p)
 		gateway_stop(p->gateway, (uint32_t)p->values->drain_grace_ms, p->control,
 			on_stopped, p->control);
 		loop_join(p->control);
+		grpc_upstream_stop(p->upstream);
 	}
 	for (size_t i = 0; i < p->n_loops && p->loops_run; i++)
 		stop_loop(p->loops[i]);
@@ -228,6 +233,8 @@ static void reload(struct program *p)
 		log_set_level((enum log_level)v->log_level);
 		if (p->tls)
 			status = tls_server_reload(p->tls);
+		if (status.code == STATUS_OK)
+			status = grpc_upstream_reload(p->upstream);
 	}
 	if (status.code == STATUS_OK)
 		log_info("reload.done");

@@ -54,7 +54,8 @@ static const struct option_spec specs[] = {
 		.help = "speak TLS with it"},
 	{.name = "service-ca-file", STRING(service_ca_file), .metavar = "FILE",
 		.group = "The service",
-		.help = "authorities (PEM) that its certificate must come from (default: the system's)"},
+		.help = "authorities (PEM) that its certificate must come from (default: the system's); "
+			"this file and the next two are read again when they change"},
 	{.name = "service-cert-file", STRING(service_cert_file), .metavar = "FILE",
 		.group = "The service", .help = "certificate (PEM) to show it"},
 	{.name = "service-key-file", STRING(service_key_file), .metavar = "FILE",
@@ -62,7 +63,8 @@ static const struct option_spec specs[] = {
 	{.name = "service-name", STRING(service_name), .metavar = "NAME", .group = "The service",
 		.help = "that its certificate must hold, if it is not the host"},
 	{.name = "service-connections", INT(service_connections), .metavar = "N", .initial = "1",
-		.min = 1, .max = 64, .group = "The service", .help = "gRPC connections to it"},
+		.min = 1, .max = 64, .group = "The service", .help = "gRPC connections to it that each thread has at least; as many as its name has "
+			"addresses, if those are more"},
 
 	{.name = "tls-cert-file", STRING(tls_cert_file), .metavar = "FILE", .group = "TLS",
 		.help = "certificate and chain (PEM) of the listener; read again on SIGHUP"},

@@ -21,7 +21,7 @@ import sys
 
 # Headers of libraries that belong to one layer or a few. libc and the kernel are everybody's.
 LIBRARIES = [
-    "cjose/**", "curl/**", "event2/**", "grpc/**", "jansson.h", "libpq-fe.h", "openssl/**",
+    "cjose/**", "curl/**", "event2/**", "grpc/**", "jansson.h", "libpq-fe.h", "nghttp2/**", "openssl/**",
     "protobuf-c/**", "sqlite3.h", "systemd/**", "utf8proc.h", "yaml.h", "zlib.h",
 ]
 FOLDERS = ["proto", "common", "service", "gateway", "cli", "tests"]

@@ -178,8 +178,16 @@ bool address_is_loopback(const struct address *a)
 	return false;
 }
 
+static void set_port(struct sockaddr_storage *sa, uint16_t port)
+{
+	if (sa->ss_family == AF_INET6)
+		((struct sockaddr_in6 *)sa)->sin6_port = htons(port);
+	else
+		((struct sockaddr_in *)sa)->sin_port = htons(port);
+}
+
 static struct status look_up(
-	const struct address *a, struct sockaddr_storage *ret, socklen_t *ret_length)
+	const struct address *a, struct sockaddr_storage *ret, size_t max, size_t *ret_n)
 {
 	struct addrinfo *found = NULL;
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
@@ -187,42 +195,88 @@ static struct status look_up(
 	if (error)
 		return status_error(STATUS_UNAVAILABLE, "cannot resolve '%s': %s", a->host,
 			error == EAI_SYSTEM ? strerrordesc_np(errno) : gai_strerror(error));
-	memcpy(ret, found->ai_addr, found->ai_addrlen);
-	*ret_length = found->ai_addrlen;
+	size_t n = 0;
+	for (const struct addrinfo *i = found; i && n < max; i = i->ai_next) {
+		memset(&ret[n], 0, sizeof ret[n]);
+		memcpy(&ret[n], i->ai_addr, i->ai_addrlen);
+		set_port(&ret[n++], a->port);
+	}
 	freeaddrinfo(found);
-	if (ret->ss_family == AF_INET6)
-		((struct sockaddr_in6 *)ret)->sin6_port = htons(a->port);
-	else
-		((struct sockaddr_in *)ret)->sin_port = htons(a->port);
+	*ret_n = n;
+	return status_ok();
+}
+
+static void from_ip(int family, const char *text, uint16_t port, struct sockaddr_storage *ret)
+{
+	memset(ret, 0, sizeof *ret);
+	ret->ss_family = (sa_family_t)family;
+	set_port(ret, port);
+	inet_pton(family, text,
+		family == AF_INET6 ? (void *)&((struct sockaddr_in6 *)ret)->sin6_addr
+				   : (void *)&((struct sockaddr_in *)ret)->sin_addr);
+}
+
+static void from_path(const struct address *a, struct sockaddr_storage *ret)
+{
+	memset(ret, 0, sizeof *ret);
+	struct sockaddr_un *un = (struct sockaddr_un *)ret;
+	un->sun_family = AF_UNIX;
+	memcpy(un->sun_path, a->path, sizeof un->sun_path);
+}
+
+bool address_needs_lookup(const struct address *a)
+{
+	return a->kind == ADDRESS_NAME && !is_localhost(a);
+}
+
+socklen_t address_sockaddr_length(const struct sockaddr_storage *sa)
+{
+	return sa->ss_family == AF_UNIX    ? sizeof(struct sockaddr_un)
+	       : sa->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+					   : sizeof(struct sockaddr_in);
+}
+
+/* At most @max of them, 1 at least. */
+static struct status resolve(
+	const struct address *a, struct sockaddr_storage *ret, size_t max, size_t *ret_n)
+{
+	if (address_needs_lookup(a))
+		return look_up(a, ret, max, ret_n);
+	*ret_n = 1;
+	switch (a->kind) {
+	case ADDRESS_UNIX:
+		from_path(a, ret);
+		break;
+	case ADDRESS_IPV6:
+		from_ip(AF_INET6, a->host, a->port, ret);
+		break;
+	case ADDRESS_IPV4:
+		from_ip(AF_INET, a->host, a->port, ret);
+		break;
+	case ADDRESS_NAME:
+		from_ip(AF_INET, "127.0.0.1", a->port, ret);
+		if (max > 1) {
+			from_ip(AF_INET6, "::1", a->port, ret + 1);
+			*ret_n = 2;
+		}
+		break;
+	}
 	return status_ok();
 }
 
 struct status address_resolve(
 	const struct address *a, struct sockaddr_storage *ret, socklen_t *ret_length)
 {
-	struct sockaddr_storage ss = {0};
-	if (a->kind == ADDRESS_UNIX) {
-		struct sockaddr_un *un = (struct sockaddr_un *)&ss;
-		un->sun_family = AF_UNIX;
-		memcpy(un->sun_path, a->path, sizeof un->sun_path);
-		*ret_length = sizeof *un;
-	} else if (a->kind == ADDRESS_IPV6) {
-		struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&ss;
-		v6->sin6_family = AF_INET6;
-		v6->sin6_port = htons(a->port);
-		inet_pton(AF_INET6, a->host, &v6->sin6_addr);
-		*ret_length = sizeof *v6;
-	} else if (a->kind == ADDRESS_IPV4 || is_localhost(a)) {
-		struct sockaddr_in *v4 = (struct sockaddr_in *)&ss;
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons(a->port);
-		inet_pton(AF_INET, a->kind == ADDRESS_IPV4 ? a->host : "127.0.0.1", &v4->sin_addr);
-		*ret_length = sizeof *v4;
-	} else {
-		TRY(look_up(a, &ss, ret_length));
-	}
-	*ret = ss;
+	size_t n;
+	TRY(resolve(a, ret, 1, &n));
+	*ret_length = address_sockaddr_length(ret);
 	return status_ok();
+}
+
+struct status address_resolve_all(
+	const struct address *a, struct sockaddr_storage ret[ADDRESS_RESOLVED_MAX], size_t *ret_n)
+{
+	return resolve(a, ret, ADDRESS_RESOLVED_MAX, ret_n);
 }
 
 bool address_from_sockaddr(const struct sockaddr *sa, socklen_t length, struct address *ret)

@@ -2,7 +2,7 @@
 /* Addresses as people write them: `host:port`, `[v6]:port`, `unix:PATH`.
  *
  * One notation for every option that names an address, for the ready file and for peers in logs.
- * Pure, but for address_resolve. Threads: any. */
+ * Pure, but for address_resolve and address_resolve_all. Threads: any. */
 #pragma once
 
 #include "common/base/status.h"
@@ -15,7 +15,8 @@
 enum {
 	ADDRESS_HOST_BYTES = 256, /* a DNS name has 253 bytes at most */
 	ADDRESS_PATH_BYTES = 108, /* sockaddr_un.sun_path */
-	ADDRESS_TEXT_BYTES = 300
+	ADDRESS_TEXT_BYTES = 300,
+	ADDRESS_RESOLVED_MAX = 64 /* addresses of one name that are looked at */
 };
 
 enum address_kind {
@@ -47,6 +48,16 @@ bool address_is_loopback(const struct address *a);
  * UNAVAILABLE  the name does not resolve. */
 struct status address_resolve(
 	const struct address *a, struct sockaddr_storage *ret, socklen_t *ret_length);
+/* All of them, in the resolver's order; `localhost` is 127.0.0.1 and ::1. Blocks if
+ * address_needs_lookup.
+ *
+ * UNAVAILABLE  the name does not resolve */
+struct status address_resolve_all(
+	const struct address *a, struct sockaddr_storage ret[ADDRESS_RESOLVED_MAX], size_t *ret_n);
+/* True for a name other than `localhost`. */
+bool address_needs_lookup(const struct address *a);
+/* How long a socket address of its family is. */
+socklen_t address_sockaddr_length(const struct sockaddr_storage *sa);
 
 /* The address that a socket is bound to.
  *

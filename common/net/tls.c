@@ -3,6 +3,7 @@
 
 #include "common/base/str.h"
 #include "common/base/xalloc.h"
+#include "common/net/tls_error.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -23,33 +24,6 @@ struct tls_server {
 
 DEFINE_CLEANUP(SSL_CTX *, SSL_CTX_free);
 
-/* "cannot use TLS certificate '/x/tls.crt': No such file": the reason that OpenSSL queued first,
- * which is the one closest to the cause. */
-static struct status failed(const char *what, const char *file)
-{
-	unsigned long error = ERR_get_error();
-	const char *reason = error ? ERR_reason_error_string(error) : NULL;
-	int number = ERR_GET_REASON(error);
-	bool is_pem = ERR_GET_LIB(error) == ERR_LIB_PEM;
-	if (ERR_SYSTEM_ERROR(error))
-		reason = strerrordesc_np(number);
-	else if ((is_pem && number == PEM_R_NO_START_LINE) || number == ERR_R_UNSUPPORTED)
-		reason = "there is no PEM block of that kind in it";
-	else if ((is_pem && number == PEM_R_BAD_PASSWORD_READ) ||
-		 number == ERR_R_INTERRUPTED_OR_CANCELLED)
-		reason = "it has a pass phrase; expected a key without";
-	ERR_clear_error();
-	return status_error(STATUS_INVALID_ARGUMENT, "cannot use %s '%s': %s", what, file,
-		reason ? reason : "unknown reason");
-}
-
-/* A server that runs unattended cannot ask for a pass phrase: without this OpenSSL would prompt. */
-static int no_pass_phrase(char *text, int size, int writing, void *arg)
-{
-	(void)text, (void)size, (void)writing, (void)arg;
-	return -1;
-}
-
 static int select_alpn(SSL *ssl, const unsigned char **ret, unsigned char *ret_length,
 	const unsigned char *offered, unsigned offered_length, void *arg)
 {
@@ -68,10 +42,10 @@ static struct status set_client_auth(SSL_CTX *c, const struct tls_server *t)
 	if (t->client_auth == TLS_CLIENT_NONE)
 		return status_ok();
 	if (SSL_CTX_load_verify_file(c, t->client_ca_file) != 1)
-		return failed("the TLS client CA", t->client_ca_file);
+		return tls_file_error("the TLS client CA", t->client_ca_file);
 	STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(t->client_ca_file);
 	if (!names)
-		return failed("the TLS client CA", t->client_ca_file);
+		return tls_file_error("the TLS client CA", t->client_ca_file);
 	SSL_CTX_set_client_CA_list(c, names);
 	SSL_CTX_set_verify(c,
 		SSL_VERIFY_PEER |
@@ -86,7 +60,7 @@ static struct status context_new(const struct tls_server *t, SSL_CTX **ret)
 	ERR_clear_error();
 	_cleanup_(SSL_CTX_freep) SSL_CTX *c = SSL_CTX_new(TLS_server_method());
 	if (!c)
-		return failed("TLS", "server method");
+		return tls_file_error("TLS", "server method");
 	SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION);
 	SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
 				       SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
@@ -97,14 +71,14 @@ static struct status context_new(const struct tls_server *t, SSL_CTX **ret)
 	/* with client certificates a resumed session is refused without a context of its own */
 	static const unsigned char session_context[] = "token-service";
 	SSL_CTX_set_session_id_context(c, session_context, sizeof session_context - 1);
-	SSL_CTX_set_default_passwd_cb(c, no_pass_phrase);
+	SSL_CTX_set_default_passwd_cb(c, tls_no_pass_phrase);
 	SSL_CTX_set_alpn_select_cb(c, select_alpn, NULL);
 	if (SSL_CTX_use_certificate_chain_file(c, t->cert_file) != 1)
-		return failed("the TLS certificate", t->cert_file);
+		return tls_file_error("the TLS certificate", t->cert_file);
 	if (SSL_CTX_use_PrivateKey_file(c, t->key_file, SSL_FILETYPE_PEM) != 1)
-		return failed("the TLS key", t->key_file);
+		return tls_file_error("the TLS key", t->key_file);
 	if (SSL_CTX_check_private_key(c) != 1)
-		return failed("the TLS key", t->key_file);
+		return tls_file_error("the TLS key", t->key_file);
 	TRY(set_client_auth(c, t));
 	*ret = TAKE_PTR(c);
 	return status_ok();

@@ -5,7 +5,6 @@
 #include "common/base/log.h"
 #include "common/base/xalloc.h"
 #include "common/net/tls.h"
-#include "common/rpc/rpc_client.h" /* struct rpc_client_tls */
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -241,30 +240,4 @@ struct str rpc_tls_identity(grpc_call *call, struct arena *arena)
 		result = arena_str(arena, (struct str){p->value, p->value_length});
 	grpc_auth_context_release(context);
 	return result;
-}
-
-struct status client_tls_credentials(
-	const struct rpc_client_tls *tls, grpc_channel_credentials **ret)
-{
-	if (!tls->cert_file != !tls->key_file)
-		return status_error(STATUS_INVALID_ARGUMENT,
-			"a TLS client certificate needs its key as well, got only the %s",
-			tls->cert_file ? "certificate" : "key");
-	if (tls->cert_file)
-		TRY(try_files(&(struct tls_options){
-			.cert_file = tls->cert_file, .key_file = tls->key_file}));
-	struct pem pem;
-	pem_init(&pem);
-	struct status s = pem_read(tls->cert_file, tls->key_file, tls->ca_file, &pem);
-	if (status_is_ok(&s)) {
-		grpc_ssl_pem_key_cert_pair pair = {
-			.private_key = pem.key.p, .cert_chain = pem.cert.p};
-		*ret = grpc_ssl_credentials_create_ex(
-			tls->ca_file ? pem.ca.p : NULL, tls->cert_file ? &pair : NULL, NULL, NULL);
-		if (!*ret)
-			s = status_error(STATUS_INVALID_ARGUMENT, "cannot use the TLS CA '%s'",
-				tls->ca_file);
-	}
-	pem_done(&pem);
-	return s;
 }

@@ -10,9 +10,7 @@
 #include "common/base/status.h"
 
 #include <grpc/grpc_security.h>
-#include <stdbool.h>
 
-struct rpc_client_tls;
 struct server_tls;
 struct tls_options;
 
@@ -31,7 +29,3 @@ grpc_server_credentials *server_tls_credentials(struct server_tls *t);
 
 /* As tls_client_identity, of the connection of @call; the text is in @arena. */
 struct str rpc_tls_identity(grpc_call *call, struct arena *arena);
-
-/* INVALID_ARGUMENT  a file that cannot be read or used */
-struct status client_tls_credentials(
-	const struct rpc_client_tls *tls, grpc_channel_credentials **ret);

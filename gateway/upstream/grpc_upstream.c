@@ -3,6 +3,7 @@
 
 #include "common/base/xalloc.h"
 #include "common/codec/schema.h"
+#include "common/metrics/metrics.h"
 #include "common/rpc/call.h"
 #include "common/rpc/request_id.h"
 #include "common/rpc/rpc_client.h"
@@ -50,7 +51,10 @@ struct status grpc_upstream_new(const struct grpc_upstream_options *o, struct gr
 	const struct rpc_client_options options = {
 		.address = o->address,
 		.tls = o->tls,
-		.n_channels = o->n_channels,
+		.loops = o->loops,
+		.n_loops = o->n_loops,
+		.n_connections = o->n_connections,
+		.user_agent = o->user_agent,
 		.schema = o->schema,
 		.retry = reads_only,
 	};
@@ -64,12 +68,62 @@ struct status grpc_upstream_new(const struct grpc_upstream_options *o, struct gr
 	return status_ok();
 }
 
+void grpc_upstream_stop(struct grpc_upstream *u)
+{
+	rpc_client_stop(u->client);
+}
+
+struct status grpc_upstream_reload(struct grpc_upstream *u)
+{
+	return rpc_client_reload(u->client);
+}
+
 void grpc_upstream_free(struct grpc_upstream *u)
 {
 	if (!u)
 		return;
 	rpc_client_free(u->client);
 	free(u);
+}
+
+static double read_connections(void *arg)
+{
+	return (double)rpc_client_stats(arg).connections;
+}
+
+static double read_opened(void *arg)
+{
+	return (double)rpc_client_stats(arg).opened;
+}
+
+static double read_failed(void *arg)
+{
+	return (double)rpc_client_stats(arg).failed;
+}
+
+static double read_waiting(void *arg)
+{
+	return (double)rpc_client_stats(arg).waiting;
+}
+
+static double read_retries(void *arg)
+{
+	return (double)rpc_client_stats(arg).retries;
+}
+
+void grpc_upstream_register(struct grpc_upstream *u, struct metrics *m)
+{
+	struct rpc_client *c = u->client;
+	metrics_gauge_callback(m, "gateway_upstream_connections",
+		"Open gRPC connections to the service.", NULL, read_connections, c);
+	metrics_gauge_callback(m, "gateway_upstream_calls_waiting",
+		"Calls that wait for a connection to the service.", NULL, read_waiting, c);
+	metrics_counter_callback(m, "gateway_upstream_opened_total",
+		"gRPC connections to the service that were opened.", NULL, read_opened, c);
+	metrics_counter_callback(m, "gateway_upstream_failed_total",
+		"Attempts to connect to the service that failed.", NULL, read_failed, c);
+	metrics_counter_callback(m, "gateway_upstream_retries_total",
+		"Calls that were sent to the service again.", NULL, read_retries, c);
 }
 
 struct call_handler *grpc_upstream_handler(struct grpc_upstream *u)

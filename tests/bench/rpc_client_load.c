@@ -2,7 +2,7 @@
 /* What a call costs the client of common/rpc: CPU of this process for each WhoAmI, answered by
  * tests/echo_server or a token-service.
  *
- * usage: rpc_client_load ADDRESS [CALLS [AT_ONCE [CHANNELS [RETRY [TOKEN]]]]]; with RETRY 1 the
+ * usage: rpc_client_load ADDRESS [CALLS [AT_ONCE [CONNECTIONS [RETRY [TOKEN]]]]]; with RETRY 1 the
  * method is one that may be sent again */
 #include "common/base/arena.h"
 #include "common/base/xalloc.h"
@@ -116,14 +116,16 @@ int main(int argc, char **argv)
 	struct address address;
 	check(address_parse(str_of(argv[1]), &address));
 	check(pb_schema_new(&load.schema));
+	load.loop = loop_new();
 	const struct rpc_client_options options = {.address = &address,
+		.loops = &load.loop,
+		.n_loops = 1,
 		.schema = load.schema,
 		.retry = argument(argc, argv, 5, 0) ? always : NULL,
-		.n_channels = (unsigned)argument(argc, argv, 4, 1)};
+		.n_connections = (unsigned)argument(argc, argv, 4, 1)};
 	check(rpc_client_new(&options, &load.client));
 	_cleanup_free_ char *authorization = argc > 6 ? xasprintf("Bearer %s", argv[6]) : NULL;
 	load.authorization = str_of(authorization);
-	load.loop = loop_new();
 	load.left = calls;
 	load.running = at_once;
 	sem_init(&load.done, 0, 0);
@@ -141,9 +143,10 @@ int main(int argc, char **argv)
 		load.failed, (cpu_us() - before) / (double)calls,
 		(double)calls * 1e6 / (double)(clock_mono(&clock_system).us - started));
 
-	rpc_client_free(load.client);
+	rpc_client_stop(load.client);
 	loop_stop(load.loop);
 	loop_join(load.loop);
+	rpc_client_free(load.client);
 	loop_free(load.loop);
 	for (size_t i = 0; i < at_once; i++)
 		arena_free(callers[i].arena);

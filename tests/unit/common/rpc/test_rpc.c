@@ -6,6 +6,7 @@
 #include "common/event/loop.h"
 #include "common/net/address.h"
 #include "common/net/tls.h"
+#include "common/net/tls_client.h"
 #include "common/rpc/call.h"
 #include "common/rpc/health.h"
 #include "common/rpc/rpc_client.h"
@@ -140,6 +141,25 @@ static void wait_for(sem_t *s)
 	assert_int_equal(sem_timedwait(s, &until), 0);
 }
 
+static void open_client(struct world *w, bool (*retry)(const struct schema_method *m),
+	const struct tls_client_options *tls)
+{
+	const struct rpc_client_options options = {.address = &w->address,
+		.loops = w->loops,
+		.n_loops = N_LOOPS,
+		.schema = w->schema,
+		.retry = retry,
+		.tls = tls};
+	assert_ok(rpc_client_new(&options, &w->client));
+}
+
+static void close_client(struct world *w)
+{
+	rpc_client_stop(w->client);
+	rpc_client_free(w->client);
+	w->client = NULL;
+}
+
 static void open_world(struct world *w, const char *listen, struct rpc_server_options options)
 {
 	world = w;
@@ -168,9 +188,7 @@ static void open_world(struct world *w, const char *listen, struct rpc_server_op
 	rpc_server_start(w->server);
 	w->address = *rpc_server_address(w->server, 0);
 	health_set(w->health, "", true);
-	const struct rpc_client_options client = {
-		.address = &w->address, .schema = w->schema, .retry = retry_reads};
-	assert_ok(rpc_client_new(&client, &w->client));
+	open_client(w, retry_reads, NULL);
 }
 
 static void close_server(struct world *w)
@@ -183,7 +201,7 @@ static void close_server(struct world *w)
 
 static void close_world(struct world *w)
 {
-	rpc_client_free(w->client);
+	close_client(w);
 	if (w->server)
 		close_server(w);
 	for (size_t i = 0; i < N_LOOPS; i++) {
@@ -331,9 +349,8 @@ static void only_methods_that_read_are_sent_again(void **state)
 	assert_status(o.call.status, STATUS_UNAVAILABLE, "not now");
 	assert_int_equal(atomic_load(&w.handled), 4);
 	done(&o);
-	rpc_client_free(w.client);
-	const struct rpc_client_options never = {.address = &w.address, .schema = w.schema};
-	assert_ok(rpc_client_new(&never, &w.client));
+	close_client(&w);
+	open_client(&w, NULL, NULL);
 	prepare(&o, SERVICE "Delete", &request.base);
 	run(&o);
 	assert_int_equal(atomic_load(&w.handled), 5);
@@ -782,12 +799,11 @@ static void remove_certificates(void)
 	rmdir(folder);
 }
 
-static struct status who_over(struct world *w, const struct rpc_client_tls *tls, char identity[64])
+static struct status who_over(
+	struct world *w, const struct tls_client_options *tls, char identity[64])
 {
-	rpc_client_free(w->client);
-	const struct rpc_client_options options = {
-		.address = &w->address, .schema = w->schema, .tls = tls};
-	assert_ok(rpc_client_new(&options, &w->client));
+	close_client(w);
+	open_client(w, NULL, tls);
 	struct outgoing o;
 	prepare(&o, SERVICE "WhoAmI", &who.base);
 	o.call.deadline = mono_time_add_ms(clock_mono(&clock_system), 5000);
@@ -811,7 +827,7 @@ static void client_and_service_know_each_other_by_certificate(void **state)
 	struct world w;
 	open_world(&w, "127.0.0.1:0", (struct rpc_server_options){.tls = &tls});
 	char identity[64];
-	struct rpc_client_tls client = {.ca_file = in_folder("ca.crt"),
+	struct tls_client_options client = {.ca_file = in_folder("ca.crt"),
 		.cert_file = in_folder("gateway.crt"),
 		.key_file = in_folder("gateway.key"),
 		.server_name = "service.example"};
@@ -825,7 +841,7 @@ static void client_and_service_know_each_other_by_certificate(void **state)
 	assert_int_not_equal(who_over(&w, &client, identity).code, STATUS_OK);
 	client.server_name = NULL; /* 127.0.0.1 is not in the certificate */
 	assert_int_not_equal(who_over(&w, &client, identity).code, STATUS_OK);
-	client = (struct rpc_client_tls){
+	client = (struct tls_client_options){
 		.ca_file = in_folder("other.crt"), .server_name = "service.example"};
 	assert_int_not_equal(who_over(&w, &client, identity).code, STATUS_OK);
 	assert_int_not_equal(who_over(&w, NULL, identity).code, STATUS_OK);
@@ -840,7 +856,7 @@ static void a_tls_file_that_is_wrong_is_named(void **state)
 	struct address address;
 	assert_ok(address_parse(STR("127.0.0.1:1"), &address));
 	static const struct {
-		struct rpc_client_tls tls;
+		struct tls_client_options tls;
 		const char *word;
 	} bad[] = {
 		{{.ca_file = "/nowhere/ca.crt"}, "/nowhere/ca.crt"},
@@ -850,8 +866,11 @@ static void a_tls_file_that_is_wrong_is_named(void **state)
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct rpc_client *client;
-		const struct rpc_client_options options = {
-			.address = &address, .schema = schema, .tls = &bad[i].tls};
+		const struct rpc_client_options options = {.address = &address,
+			.schema = schema,
+			.loops = NULL,
+			.n_loops = 0,
+			.tls = &bad[i].tls};
 		struct status s = rpc_client_new(&options, &client);
 		assert_int_equal(s.code, STATUS_INVALID_ARGUMENT);
 		assert_non_null(strstr(s.message, bad[i].word));
