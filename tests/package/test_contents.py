@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the packages hold, what lintian and systemd say to it, and what `cmake --install` does."""
 
+import json
+import pathlib
 import re
 import subprocess
 
 import pytest
+import yaml
 
+PACKAGING = pathlib.Path(__file__).resolve().parents[2] / "packaging"
 UNITS = ("token-service", "token-gateway")
 CONTENTS = {
     "token-service": """
@@ -128,3 +132,32 @@ def test_an_installation_keeps_the_configuration_that_is_there(install):
     config.write_text("threads: 3\n")
     install("--prefix", "/usr")
     assert config.read_text() == "threads: 3\n"
+
+
+COMPOSE = sorted((PACKAGING / "compose").glob("*.yaml"))
+
+
+def options_of(install):
+    program = install("--prefix", "/usr", "--component", "token-service") / "usr/bin/token-service"
+    table = subprocess.run([program, "--help-json"], capture_output=True, text=True, check=True).stdout
+    return program, {option["env"] for option in json.loads(table)["options"] if "env" in option}
+
+
+@pytest.mark.parametrize("path", COMPOSE, ids=lambda path: path.name)
+def test_the_compose_file_names_options_that_are_there(install, path):
+    program, variables = options_of(install)
+    service = yaml.safe_load(path.read_text())["services"]["token-service"]
+    environment = service["environment"]
+    assert environment and set(environment) <= variables
+    if path.name == "compose.yaml":
+        result = subprocess.run([program, "--check-config"], capture_output=True, text=True, env=environment)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert service["read_only"] and service["cap_drop"] == ["ALL"] and service["user"] == "65532:65532"
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("path", COMPOSE, ids=lambda path: path.name)
+def test_the_compose_file_is_one(path):
+    files = ["--file", COMPOSE[0], *(["--file", path] if path != COMPOSE[0] else [])]
+    subprocess.run(["docker-compose", *files, "config", "--quiet"], check=True, capture_output=True)
