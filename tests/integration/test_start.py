@@ -118,6 +118,20 @@ def test_a_damaged_database_is_waited_for_and_used_when_it_is_restored(start_ser
     assert 1 <= len(events(service, "store.failed")) <= 3, service.log
 
 
+def test_damage_behind_the_first_page_is_found_before_calls_are_answered(start_service, stopped, tmp_path):
+    database = store_of(stopped)
+    backup = shutil.copy(database, tmp_path / "backup")
+    with open(database, "r+b") as file:
+        file.seek(4096)
+        file.write(b"\xa5" * (database.stat().st_size - 4096))
+    service = start_waiting(start_service, stopped)
+    check_alive_but_not_ready(service, "the token store is damaged")
+    assert len(events(service, "store.damaged")) == 1
+    os.replace(backup, database)
+    check_ready(service)
+    assert len(events(service, "store.whole_again")) == 1
+
+
 @contextlib.contextmanager
 def locked(database):
     """As a careless tool would: with the whole file for itself."""

@@ -141,6 +141,13 @@ static bool is_breaking(int code)
 	}
 }
 
+/* A page that SQLite found to be none; not a row of ours that makes no sense. */
+static bool is_damage(struct connection *c, int code)
+{
+	return c->db && sqlite3_extended_errcode(c->db) == code &&
+	       ((code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_NOTADB);
+}
+
 static struct status translate(int code)
 {
 	switch (code & 0xff) {
@@ -176,6 +183,7 @@ struct status connection_failed(struct connection *c, const char *what, int code
 					     : sqlite3_errstr(code);
 		log_failure(what, code, detail);
 		c->broken = c->broken || is_breaking(code);
+		c->damaged = c->damaged || is_damage(c, code);
 	}
 	return translate(code);
 }
@@ -308,6 +316,31 @@ bool connection_file_is_gone(struct connection *c)
 	int gone = 0;
 	return sqlite3_file_control(c->db, "main", SQLITE_FCNTL_HAS_MOVED, &gone) == SQLITE_OK &&
 	       gone;
+}
+
+/* The first finding, or "ok". */
+struct status connection_verify(struct connection *c)
+{
+	sqlite3_stmt *stmt = NULL;
+	int code = sqlite3_prepare_v2(c->db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
+	if (code == SQLITE_OK)
+		code = sqlite3_step(stmt);
+	bool is_whole = code == SQLITE_ROW &&
+			str_eq(str_of((const char *)sqlite3_column_text(stmt, 0)), STR("ok"));
+	sqlite3_finalize(stmt);
+	if (is_whole)
+		return status_ok();
+	c->damaged = c->damaged || code == SQLITE_ROW;
+	return connection_failed(c, "quick_check", code == SQLITE_ROW ? SQLITE_CORRUPT : code);
+}
+
+struct status connection_size(struct connection *c, int64_t *ret)
+{
+	int64_t pages = 0, bytes = 0;
+	TRY(pragma_int(c, "PRAGMA page_count", &pages));
+	TRY(pragma_int(c, "PRAGMA page_size", &bytes));
+	*ret = pages * bytes;
+	return status_ok();
 }
 
 struct status connection_checkpoint(struct connection *c, int *ret_pages)

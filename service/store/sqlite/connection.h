@@ -71,6 +71,7 @@ struct connection_options {
 struct connection {
 	struct sqlite3 *db; /* NULL: closed */
 	bool broken;
+	bool damaged;     /* it met a page that is none */
 	int wal_pages;    /* how far the log has grown, by the last commit */
 	bool has_written; /* set by a commit that changed the file */
 	struct sqlite3_stmt *statements[STATEMENT_ID_COUNT];
@@ -91,6 +92,10 @@ struct status connection_run(struct connection *c, const char *sql);
 struct status connection_failed(struct connection *c, const char *what, int code);
 /* False between BEGIN and its end; true also after an error that rolled back everything. */
 bool connection_is_idle(const struct connection *c);
+/* Looks at every page; UNAVAILABLE if one is damaged, or cannot be read. */
+struct status connection_verify(struct connection *c);
+/* Of the database, in bytes. */
+struct status connection_size(struct connection *c, int64_t *ret);
 /* Copies what the log holds into the file, as far as no reader needs it where it is; *@ret_pages of
  * the log (may be NULL) are in the file afterwards. */
 struct status connection_checkpoint(struct connection *c, int *ret_pages);

@@ -9,12 +9,12 @@ enum {
 };
 
 void link_init(struct link *l, const struct connection_options *options, const struct clock *clock,
-	_Atomic uint64_t *opened, struct status (*prepare)(void *arg, struct connection *c),
+	struct link_group *group, struct status (*prepare)(void *arg, struct connection *c),
 	void *arg)
 {
 	*l = (struct link){.options = *options,
 		.clock = clock,
-		.opened = opened,
+		.group = group,
 		.prepare = prepare,
 		.arg = arg};
 }
@@ -27,15 +27,17 @@ static struct status open_and_prepare(struct link *l)
 
 struct status link_open(struct link *l)
 {
+	l->epoch = atomic_load(&l->group->epoch);
 	struct status status = open_and_prepare(l);
 	if (status_is_ok(&status)) {
-		atomic_fetch_add(l->opened, 1);
+		atomic_fetch_add(&l->group->opened, 1);
 		l->backoff_ms = 0;
 		l->logged = STATUS_OK;
 		return status;
 	}
+	link_note_damage(l);
 	connection_close(&l->connection);
-	l->opened_before = atomic_load(l->opened);
+	l->opened_before = atomic_load(&l->group->opened);
 	l->backoff_ms = l->backoff_ms ? l->backoff_ms * 2 : BACKOFF_LEAST_MS;
 	if (l->backoff_ms > BACKOFF_MOST_MS)
 		l->backoff_ms = BACKOFF_MOST_MS;
@@ -56,7 +58,8 @@ static struct status refuse(struct link *l, const struct status *status)
 
 bool link_is_open(const struct link *l)
 {
-	return l->connection.db && !l->connection.broken;
+	return l->connection.db && !l->connection.broken &&
+	       l->epoch == atomic_load(&l->group->epoch);
 }
 
 struct status link_use(struct link *l, bool *ret_anew)
@@ -68,13 +71,21 @@ struct status link_use(struct link *l, bool *ret_anew)
 	connection_close(&l->connection);
 	struct status status = status_error(STATUS_UNAVAILABLE, "the token store is away");
 	if (!l->backoff_ms || clock_mono(l->clock).us >= l->retry_at.us ||
-		atomic_load(l->opened) != l->opened_before)
+		atomic_load(&l->group->opened) != l->opened_before)
 		status = link_open(l);
 	if (!status_is_ok(&status))
 		return refuse(l, &status);
 	if (ret_anew)
 		*ret_anew = true;
 	return status;
+}
+
+void link_note_damage(const struct link *l)
+{
+	if (!l->connection.damaged || atomic_exchange(&l->group->damaged, true))
+		return;
+	log_error("store.damaged", LOG_TEXT("path", l->options.path),
+		LOG_TEXT("meaning", "nothing is read or written until it is whole again"));
 }
 
 void link_close(struct link *l)

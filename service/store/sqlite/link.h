@@ -11,23 +11,33 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What the connections of a store tell each other. */
+struct link_group {
+	_Atomic uint64_t opened; /* how often any of them was */
+	_Atomic uint64_t epoch;  /* those that were opened in an earlier one are opened again */
+	/* One of them met a damaged page. What is read beside it may be wrong as well: nothing is,
+	 * until all of it was found whole. */
+	atomic_bool damaged;
+};
+
 struct link {
 	struct connection connection;
 	struct connection_options options;
 	const struct clock *clock;
-	_Atomic uint64_t *opened; /* how often any connection of the store was */
+	struct link_group *group;
 	/* What a fresh connection is for: migrates it, or probes it. */
 	struct status (*prepare)(void *arg, struct connection *c);
 	void *arg;
 	struct mono_time retry_at;
-	uint64_t opened_before;  /* when it failed: where another one succeeds it need not wait */
+	uint64_t opened_before; /* when it failed: where another one succeeds it need not wait */
+	uint64_t epoch;
 	int backoff_ms;          /* 0: the last time it worked */
 	enum status_code logged; /* the refusal that the log tells of */
 };
 
 /* Closed at first. */
 void link_init(struct link *l, const struct connection_options *options, const struct clock *clock,
-	_Atomic uint64_t *opened, struct status (*prepare)(void *arg, struct connection *c),
+	struct link_group *group, struct status (*prepare)(void *arg, struct connection *c),
 	void *arg);
 /* Now, with all that can be said of why not. */
 struct status link_open(struct link *l);
@@ -35,4 +45,6 @@ struct status link_open(struct link *l);
  * opened just now. */
 struct status link_use(struct link *l, bool *ret_anew);
 bool link_is_open(const struct link *l);
+/* Tells the group, and the log once, if the connection met damage. */
+void link_note_damage(const struct link *l);
 void link_close(struct link *l);

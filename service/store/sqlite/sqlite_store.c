@@ -28,6 +28,11 @@ enum {
 	CHECKPOINTER_CACHE_KIB = 64,
 	PURGE_BATCH = 200,
 	FIRST_BUSY_TIMEOUT_MS = 200,
+	/* A database up to this size is looked at as a whole when it is opened: 0.1 s at most. */
+	VERIFY_MAX_BYTES = 32 << 20,
+	/* Between two looks at a damaged one; and as many times as long as it took. */
+	VERIFY_PAUSE_US = 500000,
+	VERIFY_PAUSE_TIMES = 10,
 };
 
 struct sqlite_store {
@@ -45,9 +50,11 @@ struct sqlite_store {
 	} writing; /* writer thread only, once it runs */
 
 	_Atomic int64_t user_tokens, service_tokens;
-	_Atomic uint64_t commits, written, opened;
+	_Atomic uint64_t commits, written;
+	struct link_group links;
 	/* The last write failed for a reason of the file; the next check tries one. */
 	atomic_bool writes_fail;
+	_Atomic int64_t verify_at_us; /* when a damaged file may be looked at again */
 
 	atomic_int threads_left;
 	struct {
@@ -93,8 +100,46 @@ static void init_link(struct sqlite_store *s, struct link *l, bool read_only, in
 		.cache_kib = cache_kib,
 		.busy_timeout_ms = s->options.busy_timeout_ms,
 	};
-	link_init(l, &options, s->options.clock, &s->opened,
+	link_init(l, &options, s->options.clock, &s->links,
 		read_only ? prepare_to_read : prepare_to_write, s);
+}
+
+/* --- Damage --- */
+
+static struct status damage_status(void)
+{
+	return status_error(STATUS_UNAVAILABLE, "the token store is damaged");
+}
+
+/* One thread at a time may look, and not all the time. */
+static bool may_verify(struct sqlite_store *s)
+{
+	int64_t now_us = clock_mono(s->options.clock).us;
+	int64_t at_us = atomic_load(&s->verify_at_us);
+	return now_us >= at_us &&
+	       atomic_compare_exchange_strong(&s->verify_at_us, &at_us, INT64_MAX);
+}
+
+static struct status verify(struct sqlite_store *s, struct link *l)
+{
+	if (!may_verify(s))
+		return damage_status();
+	struct mono_time begun = clock_mono(s->options.clock);
+	link_close(l); /* with what it remembers of pages */
+	struct status status = link_use(l, NULL);
+	if (status_is_ok(&status))
+		status = connection_verify(&l->connection);
+	if (status_is_ok(&status)) {
+		atomic_fetch_add(&s->links.epoch, 1);
+		atomic_store(&s->links.damaged, false);
+		store_tell_all(&s->store);
+		log_warning("store.whole_again", LOG_TEXT("path", s->dir.database));
+	}
+	struct mono_time now = clock_mono(s->options.clock);
+	int64_t pause_us = VERIFY_PAUSE_TIMES * (now.us - begun.us);
+	atomic_store(&s->verify_at_us,
+		now.us + (pause_us > VERIFY_PAUSE_US ? pause_us : VERIFY_PAUSE_US));
+	return status_is_ok(&status) ? status : damage_status();
 }
 
 /* --- The writer --- */
@@ -181,6 +226,8 @@ static struct status run_group(struct sqlite_store *s, struct list *group, bool 
 	struct connection *c = &s->writing.link.connection;
 	struct operation_effect effect = {0};
 	*ret_began = false;
+	if (atomic_load(&s->links.damaged))
+		return damage_status();
 	bool anew;
 	TRY(link_use(&s->writing.link, &anew));
 	if (anew)
@@ -189,14 +236,16 @@ static struct status run_group(struct sqlite_store *s, struct list *group, bool 
 		log_error("store.file_is_gone", LOG_TEXT("path", s->dir.database));
 		return status_error(STATUS_UNAVAILABLE, "the token store cannot be written now");
 	}
-	TRY(run_plain(c, STATEMENT_BEGIN));
-	*ret_began = true;
+	struct status status = run_plain(c, STATEMENT_BEGIN);
+	*ret_began = status_is_ok(&status);
 	c->has_written = false;
-	struct status status = run_members(s, group, &effect);
+	if (*ret_began)
+		status = run_members(s, group, &effect);
 	if (status_is_ok(&status))
 		after_commit(s, group, &effect);
 	else
 		abandon(c);
+	link_note_damage(&s->writing.link);
 	return status;
 }
 
@@ -264,6 +313,8 @@ static void upkeep(struct sqlite_store *s)
 {
 	struct connection *c = &s->writing.link.connection;
 	/* Readers may wait for it: a database that has just come is made by the writer. */
+	if (atomic_load(&s->links.damaged))
+		return;
 	bool anew;
 	struct status status = link_use(&s->writing.link, &anew);
 	if (!status_is_ok(&status))
@@ -276,10 +327,15 @@ static void upkeep(struct sqlite_store *s)
 
 static int until_upkeep_ms(const struct sqlite_store *s)
 {
+	enum {
+		MOST_MS = 60000
+	};
 	const struct link *l = &s->writing.link;
+	if (atomic_load(&s->links.damaged))
+		return MOST_MS;
 	struct mono_time at = link_is_open(l) ? s->writing.purge_at : l->retry_at;
 	int64_t us = at.us - clock_mono(s->options.clock).us;
-	return us <= 0 ? 0 : us > INT64_C(60) * US_PER_S ? 60000 : (int)(us / US_PER_MS) + 1;
+	return us <= 0 ? 0 : us > MOST_MS * INT64_C(1000) ? MOST_MS : (int)(us / US_PER_MS) + 1;
 }
 
 static void thread_ends(struct sqlite_store *s)
@@ -312,9 +368,14 @@ static struct status read_one(struct sqlite_store *s, struct link *l, struct sto
 	if (store_op_is_late(op, clock_mono(s->options.clock)))
 		return status_error(STATUS_DEADLINE_EXCEEDED,
 			"the deadline passed while waiting for the store");
+	if (atomic_load(&s->links.damaged))
+		TRY(op->type == STORE_OP_CHECK ? verify(s, l) : damage_status());
 	struct operation_effect effect = {0};
 	TRY(link_use(l, NULL));
-	return operation_run(&l->connection, op, clock_now(s->options.clock), &effect);
+	struct status status =
+		operation_run(&l->connection, op, clock_now(s->options.clock), &effect);
+	link_note_damage(l);
+	return status;
 }
 
 static void *reader_main(void *arg)
@@ -481,8 +542,14 @@ static struct status open_first(struct sqlite_store *s)
 	l->options.busy_timeout_ms = FIRST_BUSY_TIMEOUT_MS;
 	struct status status = link_open(l);
 	l->options.busy_timeout_ms = s->options.busy_timeout_ms;
-	if (status_is_ok(&status))
-		connection_set_busy_timeout(&l->connection, s->options.busy_timeout_ms);
+	if (!status_is_ok(&status))
+		return status;
+	connection_set_busy_timeout(&l->connection, s->options.busy_timeout_ms);
+	int64_t size;
+	status = connection_size(&l->connection, &size);
+	if (status_is_ok(&status) && size <= VERIFY_MAX_BYTES)
+		status = connection_verify(&l->connection);
+	link_note_damage(l);
 	return status;
 }
 
