@@ -233,8 +233,20 @@ static void report(
 	c->options.on_exchange(method, plain, status, us);
 }
 
-static CURLcode exchange(struct http_client *c, const char *method, const char *url,
-	struct str body, struct curl_slist *headers, struct http_response *ret)
+/* Each time by a connection of its own: libcurl 7.88 breaks one that HTTP/2 begins at once when it
+ * uses it again. */
+static void set_http2(struct http_client *c, const char *url)
+{
+	bool tls = str_starts_with(str_of(url), STR("https:"));
+	curl_easy_setopt(c->easy, CURLOPT_FRESH_CONNECT, 1L);
+	curl_easy_setopt(c->easy, CURLOPT_FORBID_REUSE, 1L);
+	curl_easy_setopt(c->easy, CURLOPT_HTTP_VERSION,
+		(long)(tls ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE));
+}
+
+static CURLcode exchange(struct http_client *c, const struct http_request *request,
+	const char *method, const char *url, struct str body, struct curl_slist *headers,
+	struct http_response *ret)
 {
 	curl_easy_reset(c->easy);
 	c->error[0] = '\0';
@@ -258,6 +270,8 @@ static CURLcode exchange(struct http_client *c, const char *method, const char *
 	curl_easy_setopt(
 		c->easy, CURLOPT_LOW_SPEED_TIME, (long)(c->options.timeout_ms + 999) / 1000);
 	set_tls(c);
+	if (request->http2)
+		set_http2(c, url);
 	set_method(c, method, body);
 	struct mono_time start = clock_mono(&clock_system);
 	CURLcode code = curl_easy_perform(c->easy);
@@ -356,7 +370,7 @@ static struct status send_hop(struct http_client *c, const struct http_request *
 	struct curl_slist *headers = make_headers(request, hop->credentials);
 	CURLcode code;
 	for (unsigned tries = 0;; tries++) {
-		code = exchange(c, hop->method, hop->url, hop->body, headers, ret);
+		code = exchange(c, request, hop->method, hop->url, hop->body, headers, ret);
 		int64_t pause = next_try_ms(request, code, ret, tries);
 		if (pause < 0)
 			break;

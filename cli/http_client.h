@@ -33,6 +33,7 @@ struct http_request {
 	bool secret_body;               /* @body is for the host of @url only */
 	bool repeatable;                /* a second time does no harm */
 	bool single;                    /* try once */
+	bool http2;                     /* HTTP/2, without TLS from the first byte on */
 };
 
 struct http_response {

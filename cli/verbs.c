@@ -2,6 +2,7 @@
 #include "cli/verbs.h"
 
 #include "cli/argparse.h"
+#include "cli/cmd_check.h"
 #include "cli/cmd_docs.h"
 #include "cli/cmd_login.h"
 #include "cli/cmd_profile.h"
@@ -245,6 +246,38 @@ static const struct command version = {.name = "version",
 	ARGS(version_args),
 	.run = cmd_version};
 
+/* ---- check ---- */
+
+static const struct arg check_args[] = {
+	{.dest = "url", .count = ARG_ONE, .help = "The url of the service."},
+	{.names = {"--grpc"},
+		.dest = "grpc",
+		.count = ARG_ONE,
+		.metavar = "URL",
+		.help = "Where the service speaks gRPC, as http://HOST:PORT or https://HOST:PORT; "
+			"without it only HTTP is tried."},
+	{.names = {"--token-file"},
+		.dest = "token_file",
+		.count = ARG_ONE,
+		.metavar = "FILE",
+		.hint = ARG_HINT_FILE,
+		.check = check_file,
+		.help = "File containing the access token of somebody who may make tokens."}};
+static const struct command check = {.name = "check",
+	.help = "Try out a service: make a token, use it, delete it.",
+	.epilog = "Ex. osmo check http://127.0.0.1:8080 --grpc http://127.0.0.1:50051 "
+		  "--token-file admin.token",
+	.manual =
+		"Makes a token with a name of its own, finds it in the list, asks with it who its "
+		"owner is, deletes it, and sees that it opens nothing any more; over HTTP, and "
+		"with --grpc over gRPC as well. Needs no login and leaves none. Exits with 0 if "
+		"all of it is true.",
+	.raw = true,
+	ARGS(check_args),
+	.run = cmd_check};
+
+/* ---- completion, man ---- */
+
 static const char *const shells[] = {"bash", "zsh", "fish", NULL};
 static const struct arg completion_args[] = {{.dest = "shell",
 	.count = ARG_ONE,
@@ -287,7 +320,7 @@ static const struct arg root_args[] = {{.names = {"--log-level"},
 		.help = "File of the certificate authorities that vouch for the service, instead "
 			"of those of the system."}};
 static const struct command *const root_commands[] = {
-	&login, &logout, &version, &token, &profile, &completion, &man, NULL};
+	&login, &logout, &version, &token, &profile, &check, &completion, &man, NULL};
 
 const struct command verbs_root = {.name = "osmo",
 	.description = "Access tokens of an OSMO service: log in, make tokens, list and delete "

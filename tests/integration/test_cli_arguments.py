@@ -11,8 +11,8 @@ import pytest
 from env import argparse_reference, fake_osmo, login_yaml, program
 
 COMMANDS = ([], ["login"], ["logout"], ["version"], ["token"], ["token", "set"], ["token", "delete"],
-            ["token", "list"], ["profile"], ["profile", "set"], ["profile", "list"], ["completion"],
-            ["man"])
+            ["token", "list"], ["profile"], ["profile", "set"], ["profile", "list"], ["check"],
+            ["completion"], ["man"])
 SET_PAGE = """\
 usage: osmo token set [-h] [--expires-at EXPIRES_AT] [--description DESCRIPTION] [--service] [--roles ROLES [ROLES ...]] [--format-type {json,text}] name
 

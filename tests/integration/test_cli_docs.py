@@ -8,8 +8,8 @@ import pytest
 
 from env import program
 
-PAGES = ("osmo", "osmo-login", "osmo-logout", "osmo-version", "osmo-token", "osmo-profile", "osmo-completion",
-         "osmo-man")
+PAGES = ("osmo", "osmo-login", "osmo-logout", "osmo-version", "osmo-token", "osmo-profile", "osmo-check",
+         "osmo-completion", "osmo-man")
 
 
 def bash_completes(osmo, *words):
@@ -23,8 +23,8 @@ def bash_completes(osmo, *words):
 
 
 @pytest.mark.parametrize("words, offered", [
-    (["osmo", ""], ["login", "logout", "version", "token", "profile", "completion", "man", "--log-level", "--cacert",
-                    "-h", "--help"]),
+    (["osmo", ""], ["login", "logout", "version", "token", "profile", "check", "completion", "man", "--log-level",
+                    "--cacert", "-h", "--help"]),
     (["osmo", "to"], ["token"]),
     (["osmo", "--log-level", "DEBUG", "token", ""], ["set", "delete", "list", "-h", "--help"]),
     (["osmo", "token", "list", "-"], ["--service", "-s", "--format-type", "-t", "-h", "--help"]),

@@ -130,6 +130,19 @@ def add_documents(modules):
                       help="Name of the page: osmo, or osmo-COMMAND (default osmo).")
 
 
+def add_check(modules):
+    verb = modules.add_parser(
+        "check", help="Try out a service: make a token, use it, delete it.",
+        **raw(epilog="Ex. osmo check http://127.0.0.1:8080 --grpc http://127.0.0.1:50051 "
+                     "--token-file admin.token"))
+    verb.add_argument("url", help="The url of the service.")
+    verb.add_argument("--grpc", metavar="URL",
+                      help="Where the service speaks gRPC, as http://HOST:PORT or https://HOST:PORT; "
+                           "without it only HTTP is tried.")
+    verb.add_argument("--token-file", metavar="FILE", type=checked_file,
+                      help="File containing the access token of somebody who may make tokens.")
+
+
 def parser():
     root = argparse.ArgumentParser(
         prog="osmo", description="Access tokens of an OSMO service: log in, make tokens, list and "
@@ -146,6 +159,7 @@ def parser():
     add_format_type(verb)
     add_token(modules)
     add_profile(modules)
+    add_check(modules)
     add_documents(modules)
     return root
 
