@@ -233,10 +233,7 @@ def test_2_the_statuses_of_the_service_in_both_dialects(rig, admin, unique):
                  grpc.StatusCode.FAILED_PRECONDITION, "/v1")
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_2_a_service_that_is_away_is_503_with_retry_after(start_service, start_gateway, form):
-    if form == "in_process":
-        pytest.skip("the service and the gateway are one process")
+def test_2_a_service_that_is_away_is_503_with_retry_after(start_service, start_gateway):
     service = start_service()
     gateway = start_gateway(service.grpc)
     service.kill()
