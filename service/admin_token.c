@@ -12,10 +12,14 @@
 #include "service/sync.h"
 
 #include <stdio.h>
+#include <time.h>
+#include <unistd.h>
 
 enum {
 	MARK_BYTES = 2 * TOKEN_HASH_BYTES + 1,
-	PATIENCE_MS = 5000 /* for each operation */
+	PATIENCE_MS = 5000, /* for each operation */
+	MARK_PATIENCE_MS = 2000,
+	MARK_PAUSE_MS = 50,
 };
 
 /* The setting that holds the hash of the admin token that was made last, in hexadecimal. */
@@ -65,17 +69,18 @@ static void on_inserted(
 	sync_done(arg, status);
 }
 
-/* Puts a token with this secret in the place of the one before. */
-static struct status replace(const struct admin_token *t, struct str secret)
+static struct status delete_token(const struct admin_token *t)
 {
 	struct sync sync;
 	sync_init(&sync);
 	store_token_delete(
 		t->store, TOKEN_USER, admin_name, admin_name, waiter(t, &sync), on_token);
-	struct status deleted = sync_wait(&sync);
-	if (deleted.code != STATUS_NOT_FOUND)
-		TRY(deleted);
+	struct status status = sync_wait(&sync);
+	return status.code == STATUS_NOT_FOUND ? status_ok() : status;
+}
 
+static struct status insert_token(const struct admin_token *t, const struct token_hash *hash)
+{
 	const struct str role = ROLE_ADMIN;
 	struct unix_time now = clock_now(t->clock);
 	_cleanup_(token_unrefp) struct token *token = token_new(&(struct token_fields){
@@ -87,22 +92,60 @@ static struct status replace(const struct admin_token *t, struct str secret)
 		.n_roles = 1,
 		.expires = date_add_days(date_of(now), t->lifetime_days),
 		.created = now,
-		.hash = token_secret_hash(secret),
+		.hash = *hash,
 	});
 	const struct store_request_id not_repeatable = {.id = STR("")};
+	struct sync sync;
 	sync_init(&sync);
 	store_token_insert(t->store, token, &not_repeatable, NULL, waiter(t, &sync), on_inserted);
-	TRY(sync_wait(&sync));
+	return sync_wait(&sync);
+}
 
+static struct status write_mark(const struct admin_token *t, const struct token_hash *hash)
+{
 	char mark[MARK_BYTES];
-	hex_encode(token->fields.hash.bytes, TOKEN_HASH_BYTES, mark);
+	hex_encode(hash->bytes, TOKEN_HASH_BYTES, mark);
+	struct sync sync;
 	sync_init(&sync);
 	store_setting_put(t->store, mark_name, str_of(mark), waiter(t, &sync), sync_on_done);
 	return sync_wait(&sync);
 }
 
+/* A token is there and its mark is not: another replica that starts with us is about to write it,
+ * or a start was cut off between the two. ABORTED in the first case. */
+static struct status leave_to_another(const struct admin_token *t, const char *mark_before)
+{
+	const struct timespec pause = {0, MARK_PAUSE_MS * 1000000L};
+	for (int waited_ms = 0; waited_ms < MARK_PATIENCE_MS; waited_ms += MARK_PAUSE_MS) {
+		char mark[MARK_BYTES];
+		TRY(read_mark(t, mark));
+		if (!str_eq(str_of(mark), str_of(mark_before)))
+			return status_error(STATUS_ABORTED, "another replica made the admin token");
+		nanosleep(&pause, NULL);
+	}
+	return status_ok();
+}
+
+/* Puts a token with this secret in the place of the one before; @mark_before: as it was read. */
+static struct status replace(
+	const struct admin_token *t, struct str secret, const char *mark_before)
+{
+	const struct token_hash hash = token_secret_hash(secret);
+	struct status status = insert_token(t, &hash);
+	if (status.code == STATUS_ALREADY_EXISTS) {
+		if (!mark_before[0])
+			TRY(leave_to_another(t, mark_before));
+		TRY(delete_token(t));
+		status = insert_token(t, &hash);
+		if (status.code == STATUS_ALREADY_EXISTS)
+			return status_error(STATUS_ABORTED, "another replica made the admin token");
+	}
+	TRY(status);
+	return write_mark(t, &hash);
+}
+
 /* The file first: if the store fails, the mark is missing and the next start makes another one. */
-static struct status make(const struct admin_token *t)
+static struct status make(const struct admin_token *t, const char *mark_before)
 {
 	_cleanup_secret_ struct secret secret = token_secret_mint(&random_system);
 	_cleanup_buf_ struct buf text;
@@ -112,7 +155,10 @@ static struct status make(const struct admin_token *t)
 	struct status status = file_write_atomic(t->path, buf_str(&text), 0600);
 	secret_wipe(text.p, text.n);
 	TRY(status);
-	return replace(t, secret_str(&secret));
+	status = replace(t, secret_str(&secret), mark_before);
+	if (status.code == STATUS_ABORTED)
+		(void)unlink(t->path); /* it opens nothing */
+	return status;
 }
 
 static struct status read_given(const char *path, struct secret *ret)
@@ -142,7 +188,7 @@ static struct status ensure_given(const struct admin_token *t, const char *mark,
 	char text[MARK_BYTES];
 	hex_encode(hash.bytes, sizeof hash.bytes, text);
 	*ret_made = !str_eq(str_of(mark), str_of(text));
-	return *ret_made ? replace(t, secret_str(&secret)) : status_ok();
+	return *ret_made ? replace(t, secret_str(&secret), mark) : status_ok();
 }
 
 struct status admin_token_ensure(const struct admin_token *t, bool *ret_made)
@@ -152,10 +198,12 @@ struct status admin_token_ensure(const struct admin_token *t, bool *ret_made)
 	if (t->given_file)
 		return ensure_given(t, mark, ret_made);
 	*ret_made = mark[0] == '\0';
-	return *ret_made ? make(t) : status_ok();
+	return *ret_made ? make(t, mark) : status_ok();
 }
 
 struct status admin_token_renew(const struct admin_token *t)
 {
-	return make(t);
+	char mark[MARK_BYTES];
+	TRY(read_mark(t, mark));
+	return make(t, mark);
 }

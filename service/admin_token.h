@@ -33,7 +33,9 @@ struct status admin_token_check_file(const char *path);
 /* Makes the token unless it was made before; with given_file also when the file holds another one
  * than before. *@ret_made tells.
  *
- * INVALID_ARGUMENT  given_file holds no access token; and what files and the store say */
+ * INVALID_ARGUMENT  given_file holds no access token
+ * ABORTED           another replica was making it at the same time: look again
+ * and what files and the store say */
 struct status admin_token_ensure(const struct admin_token *t, bool *ret_made);
 
 /* Makes a new one in any case; the one before opens nothing any more. */

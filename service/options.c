@@ -14,6 +14,7 @@
 #include "service/domain/role.h"
 #include "service/interceptor/authn.h"
 #include "service/interceptor/client_version.h"
+#include "service/store/postgres/postgres_store.h"
 
 #include <stdio.h>
 
@@ -78,6 +79,10 @@ static const struct option_choice level_choices[] = {{"debug", LOG_DEBUG}, {"inf
 static const struct option_choice format_choices[] = {{"auto", LOG_FORMAT_AUTO},
 	{"json", LOG_FORMAT_JSON}, {"logfmt", LOG_FORMAT_LOGFMT}, {NULL, 0}};
 
+static const struct option_choice store_choices[] = {
+	{"sqlite", SERVICE_STORE_SQLITE}, {"postgres", SERVICE_STORE_POSTGRES}, {NULL, 0}};
+static const struct option_choice pooler_choices[] = {{"none", 0}, {"transaction", 1}, {NULL, 0}};
+
 #define FLAG(m) OPTION_FLAG_AT(struct service_options, m)
 #define STRING(m) OPTION_STRING_AT(struct service_options, m)
 #define INT(m) OPTION_INT_AT(struct service_options, m)
@@ -101,6 +106,32 @@ static const struct option_spec specs[] = {
 
 	{.name = "data-dir", STRING(data_dir), .metavar = "DIR", .initial = "/var/lib/token-service",
 		.group = "Storage", .help = "folder of the database, keys and the first admin token"},
+	{.name = "store", ENUM(store), .choices = store_choices, .initial = "sqlite",
+		.group = "Storage",
+		.help = "sqlite: a file in the data directory; postgres: a database that replicas share"},
+	{.name = "postgres-url", STRING(postgres_url), .metavar = "URL",
+		.check = postgres_store_check_url, .group = "Storage",
+		.help = "postgresql://USER@HOST/NAME, without the password; of several hosts "
+			"(HOST,HOST) the one that takes writes is used"},
+	{.name = "postgres-password-file", STRING(postgres_password_file), .metavar = "FILE",
+		.group = "Storage", .help = "its password; read again for each connection"},
+	{.name = "postgres-connections", INT(postgres_connections), .metavar = "N", .initial = "8",
+		.min = 1, .max = 1000, .group = "Storage",
+		.help = "of this process, shared out among its threads; one more listens to changes"},
+	{.name = "postgres-connect-timeout", DURATION(postgres_connect_timeout_ms),
+		.metavar = "TIME", .initial = "3s", .min = 10, .max = 3600 * 1000,
+		.group = "Storage", .help = "for each address of a host"},
+	{.name = "postgres-statement-timeout", DURATION(postgres_statement_timeout_ms),
+		.metavar = "TIME", .initial = "5s", .min = 10, .max = 3600 * 1000,
+		.group = "Storage", .help = "after which a server that hangs is given up"},
+	{.name = "postgres-pooler", ENUM(postgres_pooler), .choices = pooler_choices,
+		.initial = "none", .group = "Storage",
+		.help = "transaction: the URL is a pooler's (pgbouncer) that shares connections by "
+			"transaction"},
+	{.name = "postgres-direct-url", STRING(postgres_direct_url), .metavar = "URL",
+		.check = postgres_store_check_url, .group = "Storage",
+		.help = "past the pooler, to hear of other replicas' changes; without it they hold "
+			"after --cache-ttl"},
 	{.name = "cache-ttl", DURATION(cache_ttl_ms), .metavar = "TIME", .initial = "30s", .min = 0,
 		.max = 3600 * 1000, .group = "Storage",
 		.help = "how long a verified token may be remembered"},
@@ -357,6 +388,24 @@ static struct status check_external(const struct options *o, const struct servic
 	return status_ok();
 }
 
+static struct status check_store(const struct options *o, const struct service_options *v)
+{
+	bool postgres = v->store == SERVICE_STORE_POSTGRES;
+	if (postgres && !v->postgres_url)
+		return options_error(
+			o, "store", "sqlite, or be given together with --postgres-url");
+	if (!postgres && v->postgres_url)
+		return options_error(o, "postgres-url", "given together with --store=postgres");
+	/* Replicas read each other's signing keys. */
+	if (postgres && !v->encryption_key_file)
+		return options_error(
+			o, "store", "sqlite, or be given together with --encryption-key-file");
+	if (v->postgres_direct_url && !v->postgres_pooler)
+		return options_error(o, "postgres-direct-url",
+			"given together with --postgres-pooler=transaction");
+	return status_ok();
+}
+
 struct status service_options_max_lifetime(
 	const struct options *o, int32_t *ret_days, char ret_text[32])
 {
@@ -379,6 +428,7 @@ struct status service_options_check(const struct options *o)
 	int32_t days;
 	TRY(check_tls(o, v));
 	TRY(check_ready_file(o, v));
+	TRY(check_store(o, v));
 	TRY(check_listeners(o, v));
 	TRY(check_external(o, v));
 	return service_options_max_lifetime(o, &days, text);

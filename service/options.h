@@ -10,12 +10,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum service_store {
+	SERVICE_STORE_SQLITE,
+	SERVICE_STORE_POSTGRES
+};
+
 struct service_options {
 	/* Listening */
 	char *grpc_listen, *http_listen, *ready_file;
 	bool reflection;
 	/* Storage */
 	char *data_dir;
+	int store; /* enum service_store */
+	char *postgres_url, *postgres_direct_url, *postgres_password_file;
+	int postgres_pooler; /* 1: by transaction */
+	int64_t postgres_connections, postgres_connect_timeout_ms, postgres_statement_timeout_ms;
 	int64_t cache_ttl_ms, cache_max_bytes;
 	/* TLS */
 	char *tls_cert_file, *tls_key_file, *tls_client_ca_file;

@@ -38,6 +38,7 @@
 #include "service/interceptor/token_use.h"
 #include "service/options.h"
 #include "service/store/cache.h"
+#include "service/store/postgres/postgres_store.h"
 #include "service/store/role_cache.h"
 #include "service/store/sqlite/sqlite_store.h"
 #include "service/store/store.h"
@@ -158,13 +159,57 @@ static void register_keeper_metrics(struct service *s)
 		"Tokens deleted because they expired long ago.", NULL, read_purged, s->keeper);
 }
 
+static struct status open_sqlite(struct service *s)
+{
+	const struct sqlite_store_options options = {
+		.data_dir = s->values->data_dir, .clock = &clock_system};
+	return sqlite_store_open(&options, &s->store);
+}
+
+static struct status open_postgres(struct service *s)
+{
+	const struct service_options *v = s->values;
+	const struct postgres_store_options options = {
+		.url = v->postgres_url,
+		.direct_url = v->postgres_direct_url,
+		.password_file = v->postgres_password_file,
+		.pooler = v->postgres_pooler != 0,
+		.home = s->control,
+		.loops = s->loops,
+		.n_loops = s->n_loops,
+		.n_connections = (size_t)v->postgres_connections,
+		.connect_timeout_ms = (int)v->postgres_connect_timeout_ms,
+		.statement_timeout_ms = (int)v->postgres_statement_timeout_ms,
+		.clock = &clock_system,
+	};
+	TRY(postgres_store_open(&options, &s->store));
+	postgres_store_register_metrics(s->store, s->metrics);
+	return status_ok();
+}
+
+/* A store of our own keeps what it last said while it is away; of a shared one it holds no longer
+ * than a cached token does. */
+static struct role_cache *make_roles(struct service *s)
+{
+	int64_t ttl_ms = s->values->cache_ttl_ms;
+	bool shared = s->values->store == SERVICE_STORE_POSTGRES;
+	int64_t interval_ms = shared ? ttl_ms / 3 : ttl_ms;
+	return role_cache_new_with(&(struct role_cache_options){
+		.store = s->store,
+		.home = s->control,
+		.clock = &clock_system,
+		.ttl_ms = interval_ms > ROLES_MIN_TTL_MS ? interval_ms : ROLES_MIN_TTL_MS,
+		.max_age_ms = !shared                         ? 0
+			      : ttl_ms > 3 * ROLES_MIN_TTL_MS ? ttl_ms
+							      : 3 * ROLES_MIN_TTL_MS,
+	});
+}
+
 static struct status open_storage(struct service *s)
 {
 	const struct service_options *v = s->values;
 	TRY(file_make_dirs(v->data_dir, 0700));
-	const struct sqlite_store_options options = {
-		.data_dir = v->data_dir, .clock = &clock_system};
-	TRY(sqlite_store_open(&options, &s->store));
+	TRY(v->store == SERVICE_STORE_POSTGRES ? open_postgres(s) : open_sqlite(s));
 	store_metrics_register(s->store, s->metrics);
 	s->cache = cache_new(&(struct cache_options){
 		.max_bytes = (size_t)v->cache_max_bytes,
@@ -174,8 +219,7 @@ static struct status open_storage(struct service *s)
 	});
 	s->lookup = token_lookup_new(s->store, s->cache, &clock_system);
 	store_metrics_register_cache(s->cache, s->lookup, s->metrics);
-	s->roles = role_cache_new(
-		s->store, s->control, v->cache_ttl_ms > 0 ? v->cache_ttl_ms : ROLES_MIN_TTL_MS);
+	s->roles = make_roles(s);
 	gate_init(&s->gate, s->roles, alive_methods);
 	s->keeper = token_keeper_new(&(struct token_keeper_config){
 		.store = s->store,
@@ -862,10 +906,10 @@ static void free_all(struct service *s)
 void service_stop(struct service *s)
 {
 	stop_network(s);
+	stop_keyring(s);
+	stop_store(s); /* which may live on the loops */
 	for (size_t i = 0; i < s->n_loops && s->loops_run; i++)
 		stop_loop(s->loops[i]);
-	stop_keyring(s);
-	stop_store(s);
 	stop_loop(s->control);
 	free_all(s);
 }

@@ -29,6 +29,7 @@ struct pg_keeper {
 	void (*look)(void *arg);
 	void *arg;
 	pthread_t thread;
+	bool has_thread;
 	int wake_fd;
 
 	/* The thread's own. */
@@ -248,21 +249,30 @@ static void *keeper_main(void *arg)
 struct pg_keeper *pg_keeper_new(struct pg_shared *shared, void (*look)(void *arg), void *arg)
 {
 	struct pg_keeper *k = xnew(struct pg_keeper);
-	sigset_t all, before;
 	k->shared = shared;
 	k->look = look;
 	k->arg = arg;
 	k->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	k->session.wake_fd = k->wake_fd;
+	if (k->wake_fd < 0) {
+		log_error("fatal", LOG_TEXT("error", "cannot make an eventfd"));
+		abort();
+	}
+	return k;
+}
+
+void pg_keeper_start(struct pg_keeper *k)
+{
+	sigset_t all, before;
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (k->wake_fd < 0 || pthread_create(&k->thread, NULL, keeper_main, k) != 0) {
+	if (pthread_create(&k->thread, NULL, keeper_main, k) != 0) {
 		log_error("fatal", LOG_TEXT("error", "cannot start a thread"));
 		abort();
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_setname_np(k->thread, "store-keeper");
-	return k;
+	k->has_thread = true;
 }
 
 void pg_keeper_stop(struct pg_keeper *k)
@@ -276,7 +286,8 @@ void pg_keeper_free(struct pg_keeper *k)
 	if (!k)
 		return;
 	pg_keeper_stop(k);
-	pthread_join(k->thread, NULL);
+	if (k->has_thread)
+		pthread_join(k->thread, NULL);
 	close(k->wake_fd);
 	free(k);
 }

@@ -13,7 +13,9 @@ struct pg_keeper;
 
 /* @look is called on the keeper's thread whenever the schema's state has changed. */
 struct pg_keeper *pg_keeper_new(struct pg_shared *shared, void (*look)(void *arg), void *arg);
+/* Once; any thread. */
+void pg_keeper_start(struct pg_keeper *k);
 /* Tells it to stop; any thread. */
 void pg_keeper_stop(struct pg_keeper *k);
-/* Waits for its end. NULL is allowed. */
+/* Waits for its end, if it was started. NULL is allowed. */
 void pg_keeper_free(struct pg_keeper *k);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/store/postgres/postgres_store.h"
 
+#include "common/base/log.h"
 #include "common/base/random.h"
 #include "common/base/xalloc.h"
+#include "common/metrics/metrics.h"
 #include "service/store/postgres/pg_error.h"
 #include "service/store/postgres/pg_keeper.h"
 #include "service/store/postgres/pg_shard.h"
@@ -26,7 +28,9 @@ struct postgres_store {
 	struct pg_shared shared;
 	struct pg_shard **shards; /* the first one is on the home loop */
 	size_t n_shards;
-	struct pg_keeper *keeper;
+	struct pg_keeper
+		*keeper; /* begins with the first operation, when all who listen are there */
+	atomic_bool begun;
 	atomic_size_t stopping; /* shards that have not stopped yet, and the one who stops them */
 	struct {
 		struct loop_task task;
@@ -59,9 +63,19 @@ static struct pg_shard *shard_for(const struct postgres_store *s, const struct l
 	return s->shards[0];
 }
 
+static void look(void *arg)
+{
+	struct postgres_store *s = arg;
+	for (size_t i = 0; i < s->n_shards; i++)
+		pg_shard_look(s->shards[i]);
+}
+
 static void submit(struct store *store, struct store_op *op)
 {
 	struct postgres_store *s = of_store(store);
+	if (!atomic_load_explicit(&s->begun, memory_order_relaxed) &&
+		!atomic_exchange(&s->begun, true))
+		pg_keeper_start(s->keeper);
 	op->is_write = pg_shard_is_write(&s->shared, op);
 	atomic_size_t *waiting =
 		op->is_write ? &s->shared.waiting_writes : &s->shared.waiting_reads;
@@ -150,14 +164,44 @@ static const struct store_ops postgres_ops = {
 	.stop = stop,
 };
 
-/* --- Start --- */
+/* --- Metrics --- */
 
-static void look(void *arg)
+static double read_connections(void *arg)
 {
-	struct postgres_store *s = arg;
-	for (size_t i = 0; i < s->n_shards; i++)
-		pg_shard_look(s->shards[i]);
+	return atomic_load(&of_store(arg)->shared.connections);
 }
+
+static double read_reconnects(void *arg)
+{
+	return (double)atomic_load(&of_store(arg)->shared.reconnects);
+}
+
+static double read_notified(void *arg)
+{
+	return atomic_load(&of_store(arg)->shared.notified);
+}
+
+static double read_notify_delay(void *arg)
+{
+	return (double)atomic_load(&of_store(arg)->shared.notify_delay_us) / US_PER_S;
+}
+
+void postgres_store_register_metrics(struct store *s, struct metrics *m)
+{
+	metrics_gauge_callback(m, "token_service_postgres_connections",
+		"Connections that are ready for operations.", NULL, read_connections, s);
+	metrics_counter_callback(m, "token_service_postgres_connections_lost_total",
+		"Connections that were ready and went away.", NULL, read_reconnects, s);
+	metrics_gauge_callback(m, "token_service_postgres_notifications",
+		"1 while changes by other replicas are heard of at once; 0: after the cache's "
+		"time.",
+		NULL, read_notified, s);
+	metrics_gauge_callback(m, "token_service_postgres_notification_delay_seconds",
+		"How long the last probe of the notifications took to come back.", NULL,
+		read_notify_delay, s);
+}
+
+/* --- Start --- */
 
 static int or_default(int value, int otherwise)
 {
@@ -194,6 +238,25 @@ static void make_shards(struct postgres_store *s, const struct postgres_store_op
 			&s->shared, o->loops[i], (n - 1) / others + (i < (n - 1) % others));
 }
 
+struct status postgres_store_check_url(struct str url)
+{
+	_cleanup_free_ char *text = str_dup(url);
+	_cleanup_(pg_target_freep) struct pg_target *target = NULL;
+	return pg_target_parse(&(struct pg_target_options){.url = text}, &target);
+}
+
+static void warn(const struct pg_shared *s)
+{
+	if (pg_target_is_plaintext(s->target) || (s->direct && pg_target_is_plaintext(s->direct)))
+		log_warning("unsafe.postgres_plaintext",
+			LOG_TEXT("meaning", "the database is on another machine, and sslmode does "
+					    "not ask for TLS"));
+	if (!s->direct)
+		log_warning("store.no_notifications",
+			LOG_TEXT("meaning", "changes by other replicas hold after --cache-ttl: "
+					    "there is no --postgres-direct-url"));
+}
+
 static struct status parse_targets(struct pg_shared *shared, const struct postgres_store_options *o)
 {
 	struct pg_target_options options = {
@@ -221,6 +284,7 @@ struct status postgres_store_open(const struct postgres_store_options *options, 
 		return status;
 	}
 	s->shared.workers = worker_pool_new("store-resolve", RESOLVERS, SIZE_MAX);
+	warn(&s->shared);
 	make_shards(s, options);
 	s->keeper = pg_keeper_new(&s->shared, look, s);
 	*ret = &s->store;

@@ -9,11 +9,13 @@
 
 #include "common/base/clock.h"
 #include "common/base/status.h"
+#include "common/base/str.h"
 #include "common/event/loop.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
+struct metrics;
 struct pq;
 struct store;
 
@@ -35,8 +37,14 @@ struct postgres_store_options {
 	const struct pq *pq; /* NULL: libpq */
 };
 
+/* As the check of an option. */
+struct status postgres_store_check_url(struct str url);
+
 /* Connects later, by itself: a database that is away is no error. If its schema is newer than this
  * program, operations answer FAILED_PRECONDITION.
  *
  * INVALID_ARGUMENT  on "url" or "direct_url": as pg_target_parse has it */
 struct status postgres_store_open(const struct postgres_store_options *options, struct store **ret);
+
+/* What is particular to this store, for Prometheus. Before threads start that scrape. */
+void postgres_store_register_metrics(struct store *s, struct metrics *m);

@@ -1,0 +1,399 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The service on PostgreSQL: replicas on one database, and a database that restarts, hangs, is full of
+connections or not to be written."""
+
+import os
+import pathlib
+import signal
+import statistics
+import threading
+import time
+
+import pytest
+import requests
+
+from env import certificates, pb, program
+from env.postgres import Postgres, own
+
+
+@pytest.fixture(scope="module")
+def server():
+    result = Postgres()
+    yield result
+    result.stop()
+
+
+@pytest.fixture
+def own_server():
+    """For a test that breaks it."""
+    started = []
+
+    def start(*settings, **keywords):
+        started.append(Postgres(*settings, **keywords))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()
+
+
+@pytest.fixture
+def start_replica(start_service, tmp_path):
+    """start_replica(url, *options): a service with a data directory of its own, and the encryption key
+    and the admin token that all replicas of the test share."""
+    key, admin = tmp_path / "encryption.key", tmp_path / "admin"
+    key.write_text("5a" * 32 + "\n")
+    admin.write_text("c3" * 32 + "\n")
+    numbers = iter(range(1000))
+
+    def start(url, *options, given_admin=True, **keywords):
+        return start_service(
+            "--store", "postgres", "--postgres-url", url, "--encryption-key-file", key,
+            *(("--admin-token-file", admin) if given_admin else ()), *options,
+            folder=tmp_path / f"replica{next(numbers)}", **keywords)
+
+    return start
+
+
+ADMIN = {"Authorization": "Bearer " + "c3" * 32}
+
+
+def make_token(service, name, headers=ADMIN, **body):
+    answer = requests.post(f"{service.url}/v1/tokens", json={"name": name, **body}, headers=headers, timeout=20)
+    return answer
+
+
+def new_secret(service, name):
+    answer = make_token(service, name)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["secret"]
+
+
+def whoami(service, secret):
+    return requests.get(f"{service.url}/v1/whoami", headers={"Authorization": f"Bearer {secret}"}, timeout=20)
+
+
+def delete(service, name):
+    return requests.delete(f"{service.url}/v1/tokens/{name}", headers=ADMIN, timeout=20)
+
+
+def metric(service, name):
+    text = requests.get(f"{service.url}/metrics", timeout=20).text
+    return [float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name)][0]
+
+
+def is_ready(service):
+    return requests.get(f"{service.url}/readyz", timeout=20).status_code == 200
+
+
+# --- Replicas ---
+
+
+def test_what_one_replica_makes_the_other_knows(server, start_replica, unique):
+    url = server.url(server.database(unique("db")))
+    one, two = start_replica(url), start_replica(url)
+    name = unique()
+    secret = new_secret(one, name)
+    assert whoami(two, secret).json()["tokenName"] == name
+    assert make_token(two, name).status_code == 409
+    jwt = requests.post(f"{one.url}/v1/auth/exchange", json={"token": secret}, timeout=20).json()["token"]
+    assert whoami(two, jwt).json()["tokenName"] == name
+    assert delete(two, name).status_code == 200
+    program.wait_until(lambda: whoami(one, secret).status_code == 401, "the deletion to arrive", 1)
+    program.wait_until(lambda: whoami(one, jwt).status_code == 401, "the deletion to arrive", 1)
+
+
+def test_a_deletion_reaches_the_other_replica_in_time(server, start_replica, unique):
+    url = server.url(server.database(unique("db")))
+    one, two = start_replica(url), start_replica(url)
+    delays = []
+    for i in range(50):
+        name = unique(f"t{i}")
+        secret = new_secret(one, name)
+        session = requests.Session()
+        session.headers["Authorization"] = f"Bearer {secret}"
+        assert session.get(f"{two.url}/v1/whoami", timeout=20).status_code == 200
+        assert delete(one, name).status_code == 200
+        deleted = time.monotonic()
+        while session.get(f"{two.url}/v1/whoami", timeout=20).status_code == 200:
+            assert time.monotonic() - deleted < 5
+        delays.append(time.monotonic() - deleted)
+    delays.sort()
+    print(f"deletion on one, refusal on the other: median {statistics.median(delays) * 1000:.1f} ms, "
+          f"largest of {len(delays)} {delays[-1] * 1000:.1f} ms")
+    assert delays[-1] < (2 if program.SANITIZED else 0.5)
+    program.wait_until(lambda: metric(two, "token_service_postgres_notification_delay_seconds") > 0,
+                       "a probe of the notifications")
+    assert metric(two, "token_service_postgres_notifications") == 1
+
+
+def test_a_role_that_changes_on_one_replica_changes_on_the_other(server, start_replica, unique):
+    url = server.url(server.database(unique("db")))
+    one, two = start_replica(url), start_replica(url)
+    role = unique("role")
+    body = {"description": "x", "policies": [{"actions": ["http:/v1/x:Get"]}]}
+    answer = requests.put(f"{one.url}/v1/roles/{role}", json=body, headers=ADMIN, timeout=20)
+    assert answer.status_code == 200, answer.text
+
+    def allowed():
+        secret = make_token(two, unique("svc"), kind="SERVICE", roles=[role])
+        return secret.status_code == 200
+
+    program.wait_until(allowed, "the role to arrive", 2)
+
+
+def test_ten_services_that_start_together_agree(server, start_replica, unique):
+    database = server.database(unique("db"))
+    replicas = [start_replica(server.url(database), "--threads", "1", "--postgres-connections", "2",
+                              given_admin=False, wait=False) for _ in range(10)]
+    for replica in replicas:
+        replica.wait_ready()
+    assert server.sql("SELECT count(*) = max(version) FROM schema_version", database) == "t"
+    made = [r for r in replicas if (r.data_dir / "admin.token").exists()]
+    assert len(made) == 1, f"{len(made)} of them think that they made the admin token"
+    admin = made[0].admin_token
+    keys = {requests.get(f"{r.url}/v1/auth/keys", timeout=20).text for r in replicas}
+    assert len(keys) == 1
+    for replica in replicas:
+        assert whoami(replica, admin).json()["user"] == "admin"
+
+
+def test_a_schema_of_the_future_is_refused_and_left_alone(server, start_replica, unique):
+    database = server.database(unique("db"))
+    one = start_replica(server.url(database))
+    server.sql("INSERT INTO schema_version VALUES (99, 'of the future', 0)", database)
+    two = start_replica(server.url(database), wait=False)
+    assert two.wait_exit() == 1
+    assert "the database has schema version 99, this program knows versions up to" in two.log
+    new_secret(one, unique())  # who runs already goes on: a step leaves the program before it working
+
+
+# --- Configuration ---
+
+
+def test_the_password_comes_from_a_file_and_goes_nowhere(own_server, start_replica, tmp_path, unique):
+    server = own_server(auth="scram-sha-256")
+    server.sql("CREATE ROLE tokens LOGIN PASSWORD 'hush-hush-7'")
+    server.sql("CREATE DATABASE tokens OWNER tokens")
+    password = tmp_path / "password"
+    password.write_text("wrong-one-8\n")
+    url = server.tcp_url("tokens", "tokens", "localhost")
+    service = start_replica(url, "--postgres-password-file", password, wait=False)
+    program.wait_until(lambda: "service.waiting" in service.log, "the log to say what it waits for")
+    program.wait_until(lambda: "password authentication failed" in service.log, "the reason in the log")
+    password.write_text("hush-hush-7\n")  # read again for each connection
+    service.wait_ready()
+    new_secret(service, unique())
+    arguments = pathlib.Path(f"/proc/{service.pid}/cmdline").read_text()
+    for secret in ("hush-hush-7", "wrong-one-8"):
+        assert secret not in service.log and secret not in arguments
+
+
+@pytest.mark.parametrize("url, message", [
+    ("postgresql://u:pw-in-url@h/d", "without a password"),
+    ("host=h password=pw-in-url", "without a password"),
+    ("postgresql://u@h/d?target_session_attrs=any", "target_session_attrs must be read-write or primary"),
+    ("postgresql://u@h/d?colour=pw-in-url", "must be a connection string"),
+    ("host=a,b port=1,2,3", "must be a connection string"),
+    ("service=main", "not the name of a service"),
+])
+def test_a_url_that_will_not_do_is_refused_without_repeating_it(tmp_path, url, message):
+    key = tmp_path / "key"
+    key.write_text("5a" * 32)
+    result = program.run("token-service", "--check-config", "--store", "postgres", "--postgres-url", url,
+                         "--encryption-key-file", key)
+    assert result.returncode == 2
+    assert message in result.stderr and "--postgres-url" in result.stderr
+    assert "pw-in-url" not in result.stderr
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--store", "postgres"], "--postgres-url"),
+    (["--postgres-url", "postgresql://h/d"], "--store=postgres"),
+    (["--store", "postgres", "--postgres-url", "postgresql://h/d"], "--encryption-key-file"),
+])
+def test_options_that_need_each_other(options, message):
+    result = program.run("token-service", "--check-config", *options)
+    assert result.returncode == 2
+    assert message in result.stderr
+
+
+def test_tls_is_checked_as_the_url_says(own_server, start_replica, tmp_path, unique):
+    authority = certificates.Authority(tmp_path / "ca")
+    other = certificates.Authority(tmp_path / "other", "other")
+    cert, key = authority.issue("server", "localhost", "DNS:localhost")
+    server = own_server()
+    for path, name in ((cert, "server.crt"), (key, "server.key")):
+        to = server.folder / "data" / name
+        to.write_bytes(path.read_bytes())
+        to.chmod(0o600)
+        own(to, server.who)
+    server.settings += ["ssl=on"]
+    server.end()
+    server.start()
+    url = server.tcp_url(host="localhost")
+    good = start_replica(f"{url}?sslmode=verify-full&sslrootcert={authority.cert}")
+    new_secret(good, unique())
+    assert server.sql("SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) "
+                      "WHERE application_name = 'token-service'") == "t"
+    bad = start_replica(f"{url}?sslmode=verify-full&sslrootcert={other.cert}", wait=False)
+    program.wait_until(lambda: "certificate verify failed" in bad.log, "the reason in the log")
+    assert not bad.ready_path.exists()
+
+
+# --- Trouble ---
+
+
+def test_a_restart_of_the_database_is_got_over(own_server, start_replica, unique):
+    server = own_server()
+    service = start_replica(server.url())
+    secret = new_secret(service, unique())
+    assert whoami(service, secret).status_code == 200
+    server.end(signal.SIGINT)
+    answer = make_token(service, unique())
+    assert answer.status_code == 503, answer.text
+    assert whoami(service, secret).status_code == 200  # from the cache
+    program.wait_until(lambda: not is_ready(service), "the service to notice")
+    assert requests.get(f"{service.url}/healthz", timeout=20).status_code == 200
+    server.start()
+    started = time.monotonic()
+    program.wait_until(lambda: make_token(service, unique()).status_code == 200, "writes to work again")
+    assert time.monotonic() - started < (10 if program.SANITIZED else 3)
+    program.wait_until(lambda: is_ready(service), "the service to be ready")
+    assert metric(service, "token_service_postgres_connections_lost_total") >= 1
+
+
+def test_a_server_that_hangs_is_given_up_and_asked_again(own_server, start_replica, unique):
+    server = own_server()
+    service = start_replica(server.url(), "--postgres-statement-timeout", "500ms",
+                            "--postgres-connect-timeout", "500ms")
+    secret = new_secret(service, unique())
+    assert whoami(service, secret).status_code == 200
+    server.freeze()
+    try:
+        name = unique()
+        begun = time.monotonic()
+        answer = make_token(service, name)
+        assert answer.status_code == 503
+        assert time.monotonic() - begun < 5
+        assert whoami(service, secret).status_code == 200
+        program.wait_until(lambda: not is_ready(service), "the service to notice")
+    finally:
+        server.thaw()
+    program.wait_until(lambda: make_token(service, unique()).status_code == 200, "writes to work again")
+
+
+def test_the_same_request_id_finds_what_an_answer_that_was_lost_did(own_server, start_replica, unique):
+    server = own_server()
+    service = start_replica(server.url(), "--postgres-statement-timeout", "300ms")
+    server.freeze()
+    try:
+        name, request = unique(), unique("request")
+        lost = make_token(service, name, requestId=request)
+        assert lost.status_code == 503
+    finally:
+        server.thaw()  # and does what it was asked before it hung, or not
+
+    def again():
+        answer = make_token(service, name, requestId=request)
+        assert answer.status_code in (200, 503), answer.text
+        return answer if answer.status_code == 200 else None
+
+    answer = program.wait_until(again, "the request to be answered")
+    assert whoami(service, answer.json()["secret"]).json()["tokenName"] == name
+    assert make_token(service, name, requestId=request).json()["secret"] == answer.json()["secret"]
+
+
+def test_a_primary_that_becomes_read_only_is_left(own_server, start_replica, unique):
+    server = own_server()
+    service = start_replica(server.url())
+    secret = new_secret(service, unique())
+    assert whoami(service, secret).status_code == 200
+    server.sql("ALTER SYSTEM SET default_transaction_read_only = on")
+    server.sql("SELECT pg_reload_conf()")
+    program.wait_until(lambda: make_token(service, unique()).status_code == 503, "writes to be refused")
+    program.wait_until(lambda: not is_ready(service), "the service to notice")
+    assert whoami(service, secret).status_code == 200
+    (server.folder / "data/postgresql.auto.conf").write_text("")
+    os.kill(server.process.pid, signal.SIGHUP)
+    program.wait_until(lambda: make_token(service, unique()).status_code == 200, "writes to work again")
+    program.wait_until(lambda: is_ready(service), "the service to be ready")
+
+
+def test_a_service_with_few_connections_to_be_had_still_serves(own_server, start_replica, unique):
+    server = own_server("max_connections=8", "superuser_reserved_connections=1")
+    server.sql("CREATE ROLE tokens LOGIN")
+    server.sql("CREATE DATABASE tokens OWNER tokens")
+    service = start_replica(server.url("tokens", "tokens"), "--postgres-connections", "30")
+    for _ in range(20):
+        new_secret(service, unique())
+    assert 1 <= metric(service, "token_service_postgres_connections") <= 7
+
+
+def test_of_several_hosts_the_one_that_takes_writes_is_used(own_server, start_replica, unique):
+    read_only, primary = own_server("default_transaction_read_only=on"), own_server()
+    url = (f"postgresql://postgres@127.0.0.1:{read_only.port},127.0.0.1:{primary.port}/postgres")
+    service = start_replica(url)
+    new_secret(service, unique())
+    assert primary.sql("SELECT count(*) FROM token WHERE name <> 'admin'") == "1"
+
+
+def test_kill_9_of_database_and_service_loses_no_answer(own_server, start_replica, unique):
+    """Writers note what they were told; afterwards each answer holds."""
+    server = own_server("fsync=on")
+    service = start_replica(server.url())
+    known, lock, stop = {}, threading.Lock(), threading.Event()
+
+    def write(service, number):
+        session = requests.Session()
+        session.headers.update(ADMIN)
+        count = 0
+        while not stop.is_set():
+            name = f"k{number}-{os.getpid()}-{count}x"
+            count += 1
+            try:
+                made = session.post(f"{service.url}/v1/tokens", json={"name": name}, timeout=20)
+                state = "there" if made.status_code == 200 else "unsure"
+                assert made.status_code in (200, 503), made.text
+                with lock:
+                    known[name] = state
+                if state == "there" and count % 3 == 0:
+                    with lock:
+                        known[name] = "unsure"
+                    gone = session.delete(f"{service.url}/v1/tokens/{name}", timeout=20)
+                    assert gone.status_code in (200, 503), gone.text
+                    if gone.status_code == 200:
+                        with lock:
+                            known[name] = "gone"
+            except requests.RequestException:
+                with lock:
+                    known[name] = "unsure"
+                time.sleep(0.01)
+
+    for round_number in range(4):
+        stop.clear()
+        threads = [threading.Thread(target=write, args=(service, f"{round_number}-{i}")) for i in range(6)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.4)
+        if round_number % 2:
+            service.kill()
+        else:
+            server.end(signal.SIGKILL)
+            server.start()
+            program.wait_until(lambda: make_token(service, unique()).status_code == 200, "writes again")
+            time.sleep(0.2)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        if round_number % 2:
+            service = start_replica(server.url())
+    rows = set(server.sql("SELECT name FROM token").split("\n"))
+    lost = [name for name, state in known.items() if state == "there" and name not in rows]
+    risen = [name for name, state in known.items() if state == "gone" and name in rows]
+    told = [state for state in known.values() if state != "unsure"]
+    print(f"{len(known)} tokens, {len(told)} answers that hold, {len(known) - len(told)} unsure")
+    assert not lost and not risen
+    assert len(told) > 50
+    total = server.sql("SELECT sum(value) FROM counter WHERE name LIKE 'user_tokens%'")
+    assert total == server.sql("SELECT count(*) FROM token WHERE kind = 0")
