@@ -119,7 +119,10 @@ def line_of(text, match):
 def check_format(paths):
     """Yield what clang-format would change, as (line with place and reason)."""
     if not shutil.which(CLANG_FORMAT):
-        yield f"{CLANG_FORMAT} is not installed"
+        if os.environ.get("CI"):
+            yield f"{CLANG_FORMAT} is not installed"
+        else:
+            print(f"{CLANG_FORMAT} is not installed: the layout of C code is not checked", file=sys.stderr)
         return
     done = subprocess.run([CLANG_FORMAT, "--dry-run", "--Werror", "--style=file", *map(str, paths)],
                           capture_output=True, text=True)
