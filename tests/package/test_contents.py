@@ -31,16 +31,17 @@ CONTENTS = {
         -rwxr-xr-x /usr/bin/osmo
         -rw-r--r-- /usr/share/bash-completion/completions/osmo
         -rw-r--r-- /usr/share/fish/vendor_completions.d/osmo.fish
-        -rw-r--r-- /usr/share/man/man1/osmo-completion.1.gz
-        -rw-r--r-- /usr/share/man/man1/osmo-login.1.gz
-        -rw-r--r-- /usr/share/man/man1/osmo-logout.1.gz
-        -rw-r--r-- /usr/share/man/man1/osmo-man.1.gz
-        -rw-r--r-- /usr/share/man/man1/osmo-profile.1.gz
-        -rw-r--r-- /usr/share/man/man1/osmo-token.1.gz
-        -rw-r--r-- /usr/share/man/man1/osmo-version.1.gz
         -rw-r--r-- /usr/share/man/man1/osmo.1.gz
         -rw-r--r-- /usr/share/zsh/vendor-completions/_osmo""",
 }
+
+
+def pages_of_commands(program):
+    """osmo-login.1 and so on: each command has a page."""
+    usage = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
+    commands = re.search(r"{([a-z,-]+)} \.\.\.", usage).group(1).split(",")
+    assert {"login", "token"} <= set(commands)
+    return {f"-rw-r--r-- /usr/share/man/man1/osmo-{command}.1.gz" for command in commands}
 
 
 def words(text):
@@ -49,7 +50,7 @@ def words(text):
 
 
 @pytest.mark.parametrize("package", CONTENTS)
-def test_a_package_holds_this_and_nothing_else(packages, package):
+def test_a_package_holds_this_and_nothing_else(packages, install, package):
     listing = subprocess.run(["dpkg-deb", "--contents", packages[package]], capture_output=True, text=True,
                              check=True).stdout
     held = set()
@@ -60,7 +61,10 @@ def test_a_package_holds_this_and_nothing_else(packages, package):
             continue
         held.add(f"{mode} {path.removeprefix('.')}")
     doc = {f"-rw-r--r-- /usr/share/doc/{package}/{name}" for name in ("NOTICE", "changelog.Debian.gz", "copyright")}
-    assert held == words(CONTENTS[package]) | doc | {f"-rw-r--r-- /usr/share/lintian/overrides/{package}"}
+    pages = set()
+    if package == "osmo-cli":
+        pages = pages_of_commands(install("--prefix", "/usr", "--component", "osmo") / "usr/bin/osmo")
+    assert held == words(CONTENTS[package]) | doc | pages | {f"-rw-r--r-- /usr/share/lintian/overrides/{package}"}
 
 
 @pytest.mark.parametrize("package", UNITS)
