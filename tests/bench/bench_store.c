@@ -2,32 +2,32 @@
 /* What the embedded store and the token cache do: durable inserts a second of many clients at once
  * beside one client that waits for each fsync, lookups a second, and the cost of a cache hit.
  *
- *     bench_store [--seconds N] [--clients N] [--sync-us N] [--tokens N] [--data-dir DIR]
+ *     bench_store [--seconds N] [--clients N] [--sync-us N] [--disk real|none] [--tokens N]
+ *                 [--data-dir DIR]
  *
- * --sync-us makes every sync take at least that long (a slower disk); --tokens fills the store with
- * so many first, and also measures how soon it opens. */
+ * --sync-us makes every sync take at least that long (a slower disk), with --disk none just that
+ * long; --tokens fills the store with so many first, and also measures how soon it opens. */
 #include "common/base/buf.h"
 #include "common/base/file.h"
 #include "common/base/random.h"
 #include "common/base/xalloc.h"
-#include "common/event/loop.h"
 #include "service/store/cache.h"
 #include "service/store/sqlite/sqlite_store.h"
 #include "tests/lib/fault_vfs.h"
 #include "tests/lib/store_driver.h"
+#include "tests/lib/store_load.h"
 
 #include <pthread.h>
 #include <sqlite3.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 static struct {
 	double seconds;
 	int clients, sync_us;
+	bool no_disk;
 	int64_t tokens;
 	const char *data_dir;
 } options = {.seconds = 3, .clients = 64};
@@ -61,114 +61,22 @@ static double resident_mib(void)
 	return (double)strtol(resident, NULL, 10) * (double)sysconf(_SC_PAGESIZE) / (1 << 20);
 }
 
-/* --- Clients that insert one token after the other --- */
-
-struct run;
-struct client {
-	struct run *run;
-	int64_t began_us;
-};
-
-struct run {
-	struct store_driver *d;
-	struct latch *latch;
-	double end;
-	int64_t n;
-	int64_t *latencies_us;
-	size_t n_latencies, capacity;
-};
-
-static _Atomic int64_t next_number;
-
-static struct token *next_token(void)
-{
-	char name[32];
-	snprintf(name, sizeof name, "b%lld", (long long)atomic_fetch_add(&next_number, 1));
-	return make_token(TOKEN_USER, "bench", name, 30000);
-}
-
-static void on_inserted(
-	void *arg, const struct status *status, const struct store_insert_result *result);
-
-static void insert_next(struct client *c)
-{
-	struct token *t = next_token();
-	struct store_waiter waiter = {c->run->d->loop, MONO_TIME_NEVER, c};
-	c->began_us = clock_mono(&clock_system).us;
-	store_token_insert(c->run->d->store, t, NULL, NULL, waiter, on_inserted);
-	token_unref(t);
-}
-
-/* All on the loop's thread. */
-static void on_inserted(
-	void *arg, const struct status *status, const struct store_insert_result *result)
-{
-	(void)result;
-	struct client *c = arg;
-	struct run *r = c->run;
-	must(*status);
-	if (r->n_latencies == r->capacity) {
-		r->capacity = r->capacity ? r->capacity * 2 : 4096;
-		r->latencies_us =
-			xreallocarray(r->latencies_us, r->capacity, sizeof *r->latencies_us);
-	}
-	r->latencies_us[r->n_latencies++] = clock_mono(&clock_system).us - c->began_us;
-	r->n++;
-	if (now_s() < r->end)
-		insert_next(c);
-	else
-		latch_down(r->latch);
-}
-
-struct start_task {
-	struct loop_task task;
-	struct client *client;
-};
-
-static void on_start(struct loop_task *task)
-{
-	struct start_task *s = container_of(task, struct start_task, task);
-	insert_next(s->client);
-	free(s);
-}
-
-static int compare(const void *a, const void *b)
-{
-	const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-	return (x > y) - (x < y);
-}
-
 /* Inserts a second of @n_clients. */
 static double run_inserts(struct store_driver *d, int n_clients)
 {
-	struct run r = {.d = d, .latch = latch_new(n_clients)};
-	struct client *clients = xcalloc((size_t)n_clients, sizeof *clients);
-	int64_t syncs = fault_vfs_counts().syncs;
-	uint64_t commits = store_stats(d->store).commits;
-	double begin = now_s(), cpu = cpu_s();
-	r.end = begin + options.seconds;
-	for (int i = 0; i < n_clients; i++) {
-		struct start_task *s = xnew(struct start_task);
-		clients[i].run = &r;
-		s->client = &clients[i];
-		s->task.run = on_start;
-		loop_post(d->loop, &s->task);
-	}
-	latch_wait(r.latch);
-	double took = now_s() - begin, used = cpu_s() - cpu;
-	syncs = fault_vfs_counts().syncs - syncs;
-	commits = store_stats(d->store).commits - commits;
-	qsort(r.latencies_us, r.n_latencies, sizeof *r.latencies_us, compare);
-	const size_t middle = r.n_latencies / 2, last_percent = r.n_latencies * 99 / 100;
-	double rate = (double)r.n / took;
-	printf("%3d clients: %8.0f inserts/s, %5.1f a commit, %5.1f a sync, latency p50 %.2f ms "
-	       "p99 %.2f ms, %.1f us CPU each\n",
-		n_clients, rate, (double)r.n / (double)commits, (double)r.n / (double)syncs,
-		(double)r.latencies_us[middle] / 1000, (double)r.latencies_us[last_percent] / 1000,
-		used * 1e6 / (double)r.n);
-	latch_free(r.latch);
-	free(r.latencies_us);
-	free(clients);
+	struct store_load load;
+	double cpu = cpu_s();
+	store_load_run(d, n_clients, options.seconds, &load);
+	const double n = (double)load.inserts, rate = n / load.took_s;
+	printf("%3d clients: %8.0f inserts/s, %5.1f a commit, %5.1f a sync (of %.2f ms), latency "
+	       "p50 "
+	       "%.2f ms p99 %.2f ms, syncs waited for p50 %lld p99 %lld p99.9 %lld, %.1f us CPU "
+	       "each\n",
+		n_clients, rate, n / (double)load.commits, n / (double)load.syncs,
+		load.sync_us / 1000, (double)load.latency_us.p50 / 1000,
+		(double)load.latency_us.p99 / 1000, (long long)load.waited_syncs.p50,
+		(long long)load.waited_syncs.p99, (long long)load.waited_syncs.p999,
+		(cpu_s() - cpu) * 1e6 / n);
 	return rate;
 }
 
@@ -184,11 +92,13 @@ static void fill(const char *folder, int64_t n)
 		abort();
 	sqlite3_exec(db,
 		"PRAGMA synchronous = OFF; PRAGMA cache_size = -400000; BEGIN; "
-		"DROP INDEX token_by_hash; DROP INDEX token_by_owner; DROP INDEX token_by_name",
+		"DROP INDEX token_by_hash; DROP INDEX token_by_owner; DROP INDEX token_by_name; "
+		"DROP INDEX token_by_old_hash; DROP INDEX token_by_expiry",
 		NULL, NULL, NULL);
 	sqlite3_prepare_v2(db,
-		"INSERT INTO token VALUES (?1, ?2, ?3, ?4, 'filled in', '[\"osmo-user\"]', "
-		"30000, 1780000000000000, 0)",
+		"INSERT INTO token (hash, kind, owner, name, description, roles, expires_day, "
+		"created_us, last_used_us) VALUES (?1, ?2, ?3, ?4, 'filled in', "
+		"'[\"osmo-user\"]', 30000, 1780000000000000, 0)",
 		-1, &stmt, NULL);
 	for (int64_t i = 0; i < n; i++) {
 		char owner[32], name[32];
@@ -209,6 +119,8 @@ static void fill(const char *folder, int64_t n)
 		"CREATE UNIQUE INDEX token_by_hash ON token (hash); "
 		"CREATE UNIQUE INDEX token_by_owner ON token (kind, owner, name); "
 		"CREATE INDEX token_by_name ON token (kind, name, owner, expires_day); "
+		"CREATE INDEX token_by_old_hash ON token (old_hash) WHERE old_hash IS NOT NULL; "
+		"CREATE INDEX token_by_expiry ON token (expires_day); "
 		"UPDATE counter SET value = (SELECT count(*) FROM token WHERE kind = 0) "
 		"WHERE name = 'user_tokens'; "
 		"UPDATE counter SET value = (SELECT count(*) FROM token WHERE kind = 1) "
@@ -294,7 +206,7 @@ static void measure_cache(void)
 		.random = &random_system});
 	struct mono_time now = clock_mono(&clock_system);
 	for (int i = 0; i < CACHED; i++) {
-		struct token *t = next_token(), *got;
+		struct token *t = store_load_token(), *got;
 		struct cache_ticket ticket;
 		b->keys[i] = cache_key_of_hash(&t->fields.hash);
 		if (cache_get(b->cache, &b->keys[i], now, &got, &ticket) == CACHE_MISS)
@@ -326,6 +238,8 @@ static void parse(int argc, char **argv)
 			options.clients = (int)value;
 		else if (strcmp(argv[i], "--sync-us") == 0)
 			options.sync_us = (int)value;
+		else if (strcmp(argv[i], "--disk") == 0)
+			options.no_disk = strcmp(argv[i + 1], "none") == 0;
 		else if (strcmp(argv[i], "--tokens") == 0)
 			options.tokens = (int64_t)value;
 		else if (strcmp(argv[i], "--data-dir") == 0)
@@ -335,7 +249,7 @@ static void parse(int argc, char **argv)
 	}
 	if (argc < 0 || argc % 2 == 0) {
 		fprintf(stderr, "usage: bench_store [--seconds N] [--clients N] [--sync-us N] "
-				"[--tokens N] [--data-dir DIR]\n");
+				"[--disk real|none] [--tokens N] [--data-dir DIR]\n");
 		exit(2);
 	}
 }
@@ -345,7 +259,7 @@ int main(int argc, char **argv)
 	parse(argc, argv);
 	fault_vfs_reset();
 	fault_vfs_slow_syncs(options.sync_us);
-	fault_vfs_real_syncs(true);
+	fault_vfs_real_syncs(!options.no_disk);
 	struct store_driver d = {.vfs = FAULT_VFS};
 	if (options.data_dir)
 		snprintf(d.folder, sizeof d.folder, "%s", options.data_dir);
@@ -367,8 +281,6 @@ int main(int argc, char **argv)
 	}
 	measure_reads(&d);
 	printf("resident after the reads: %.1f MiB\n", resident_mib());
-	/* Names of earlier runs on the same folder are taken. */
-	atomic_store(&next_number, (int64_t)getpid() * 1000000000);
 	double one = run_inserts(&d, 1);
 	double many = run_inserts(&d, options.clients);
 	printf("%.1f times as many with %d clients\n", many / one, options.clients);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/lib/fault_vfs.h"
 
+#include "common/base/clock.h"
 #include "common/base/list.h"
 #include "common/base/xalloc.h"
 
@@ -37,7 +38,7 @@ static struct {
 	sqlite3_vfs vfs;
 	sqlite3_vfs *real;
 	atomic_int kind;
-	_Atomic int64_t first, n, calls, injected, syncs;
+	_Atomic int64_t first, n, calls, injected, syncs, syncs_took_us;
 	atomic_int sync_us;
 	atomic_bool off, remembers, real_syncs;
 	pthread_mutex_t lock; /* of the images */
@@ -240,13 +241,15 @@ static int f_truncate(sqlite3_file *f, sqlite3_int64 size)
 static int f_sync(sqlite3_file *f, int flags)
 {
 	FAIL_IF(true, SQLITE_IOERR_FSYNC);
+	const int64_t begin_us = clock_mono(&clock_system).us;
 	int us = atomic_load(&disk.sync_us);
 	if (us)
 		usleep((useconds_t)us);
-	atomic_fetch_add(&disk.syncs, 1);
 	int code = SQLITE_OK;
 	if (atomic_load(&disk.real_syncs))
 		code = real_of(f)->pMethods->xSync(real_of(f), flags);
+	atomic_fetch_add(&disk.syncs, 1);
+	atomic_fetch_add(&disk.syncs_took_us, clock_mono(&clock_system).us - begin_us);
 	if (code == SQLITE_OK)
 		settle(((struct fault_file *)f)->image);
 	return code;
@@ -409,6 +412,7 @@ void fault_vfs_reset(void)
 	pthread_once(&once, install);
 	fault_vfs_heal();
 	atomic_store(&disk.syncs, 0);
+	atomic_store(&disk.syncs_took_us, 0);
 	atomic_store(&disk.sync_us, 0);
 	atomic_store(&disk.off, false);
 	atomic_store(&disk.remembers, false);
@@ -433,8 +437,8 @@ void fault_vfs_heal(void)
 
 struct fault_counts fault_vfs_counts(void)
 {
-	return (struct fault_counts){
-		atomic_load(&disk.calls), atomic_load(&disk.injected), atomic_load(&disk.syncs)};
+	return (struct fault_counts){atomic_load(&disk.calls), atomic_load(&disk.injected),
+		atomic_load(&disk.syncs), atomic_load(&disk.syncs_took_us)};
 }
 
 void fault_vfs_slow_syncs(int us)

@@ -26,9 +26,9 @@ void fault_vfs_fail(enum fault_kind kind, int64_t first, int64_t n);
 void fault_vfs_heal(void);
 
 struct fault_counts {
-	int64_t calls;    /* that could have failed, since fault_vfs_fail */
-	int64_t injected; /* that did fail */
-	int64_t syncs;    /* since fault_vfs_reset */
+	int64_t calls;                /* that could have failed, since fault_vfs_fail */
+	int64_t injected;             /* that did fail */
+	int64_t syncs, syncs_took_us; /* since fault_vfs_reset */
 };
 struct fault_counts fault_vfs_counts(void);
 

@@ -4,9 +4,9 @@
 enum {
 	/* Of 4 KiB. */
 	STEP_PAGES = 4000,          /* a checkpoint each */
-	LONG_LOG_PAGES = 8000,      /* from here on it should begin anew, ... */
+	LONG_LOG_PAGES = 32000,     /* from here on it should begin anew, ... */
 	SMALL_REST_PAGES = 500,     /* ... once no more than this is left to do, ... */
-	TOO_LONG_LOG_PAGES = 32000, /* ... and from here on whatever it takes */
+	TOO_LONG_LOG_PAGES = 64000, /* ... and from here on whatever it takes */
 };
 
 void checkpointer_init(struct checkpointer *p)
