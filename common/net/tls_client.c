@@ -31,6 +31,7 @@ struct fingerprint {
 struct tls_client {
 	char *files[N_FILES]; /* CA, certificate, key; NULL where there is none */
 	char *server_name;
+	struct rate_limit complaints;
 	struct {
 		pthread_mutex_t lock;
 		SSL_CTX *context;
@@ -136,6 +137,7 @@ struct status tls_client_new(const struct tls_client_options *o, struct tls_clie
 			MAX_NAME_BYTES, n);
 	_cleanup_(tls_client_freep) struct tls_client *t = xnew(struct tls_client);
 	pthread_mutex_init(&t->shared.lock, NULL);
+	rate_limit_init(&t->complaints, 1, 1);
 	t->files[CA] = copy(o->ca_file);
 	t->files[CERT] = copy(o->cert_file);
 	t->files[KEY] = copy(o->key_file);
@@ -176,7 +178,7 @@ static void load_if_changed(struct tls_client *t)
 		log_info("tls.reloaded", LOG_TEXT("ca_file", t->files[CA]),
 			LOG_TEXT("cert_file", t->files[CERT]));
 	else
-		log_warning("tls.reload_failed", LOG_STATUS(&s));
+		log_limited(&t->complaints, LOG_WARNING, "tls.reload_failed", LOG_STATUS(&s));
 }
 
 static bool is_ip(const char *text)

@@ -642,7 +642,9 @@ static void open_loops(struct rpc_client *client, const struct rpc_client_option
 			.n_connections = o->n_connections,
 			.first_address = (first + (unsigned)i) % ADDRESS_RESOLVED_MAX,
 			.max_waiting = o->max_waiting,
+			.open_timeout_ms = o->open_timeout_ms,
 			.keepalive_ms = o->keepalive_ms,
+			.keepalive_timeout_ms = o->keepalive_timeout_ms,
 		};
 		l->client = client;
 		l->loop = o->loops[i];

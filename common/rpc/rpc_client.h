@@ -43,11 +43,12 @@ struct rpc_client_options {
 	const struct schema *schema;
 	/* True for the methods that may be sent again; NULL: none. Asked once per method. */
 	bool (*retry)(const struct schema_method *m);
-	const char
-		*user_agent; /* "grpc-c" with the version of nghttp2 is added; NULL: that alone */
+	const char *user_agent;   /* in front of that of the client; NULL: that alone */
 	size_t max_message_bytes; /* 4 MiB, of an answer */
 	size_t max_waiting;       /* calls of a loop that wait for a connection; 1000 */
+	int64_t open_timeout_ms;  /* 5 s, of an attempt to connect */
 	int64_t keepalive_ms;     /* 30 s: so long without a byte, and the connection is probed */
+	int64_t keepalive_timeout_ms; /* 10 s, of a probe */
 };
 
 /* Does not connect yet.

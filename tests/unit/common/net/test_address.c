@@ -126,6 +126,43 @@ static void localhost_resolves_without_a_resolver(void **state)
 	assert_int_equal(length, sizeof *v4);
 }
 
+static void all_addresses_of_localhost_are_both(void **state)
+{
+	(void)state;
+	struct address a;
+	struct sockaddr_storage all[ADDRESS_RESOLVED_MAX];
+	size_t n;
+	assert_ok(address_parse(STR("localhost:80"), &a));
+	assert_false(address_needs_lookup(&a));
+	assert_ok(address_resolve_all(&a, all, &n));
+	assert_int_equal(n, 2);
+	assert_int_equal(all[0].ss_family, AF_INET);
+	assert_int_equal(all[1].ss_family, AF_INET6);
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&all[1];
+	assert_true(IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr));
+	assert_int_equal(ntohs(v6->sin6_port), 80);
+	assert_int_equal(address_sockaddr_length(&all[0]), sizeof(struct sockaddr_in));
+	assert_int_equal(address_sockaddr_length(&all[1]), sizeof *v6);
+	assert_ok(address_parse(STR("unix:/run/x"), &a));
+	assert_ok(address_resolve_all(&a, all, &n));
+	assert_int_equal(n, 1);
+	assert_int_equal(address_sockaddr_length(&all[0]), sizeof(struct sockaddr_un));
+}
+
+static void a_name_that_is_unknown_does_not_resolve(void **state)
+{
+	(void)state;
+	struct address a;
+	struct sockaddr_storage all[ADDRESS_RESOLVED_MAX];
+	size_t n = 7;
+	assert_ok(address_parse(STR("no-such-host.invalid:80"), &a));
+	assert_true(address_needs_lookup(&a));
+	struct status s = address_resolve_all(&a, all, &n);
+	assert_int_equal(s.code, STATUS_UNAVAILABLE);
+	assert_non_null(strstr(s.message, "no-such-host.invalid"));
+	assert_int_equal(n, 7);
+}
+
 static void a_socket_address_becomes_text_again(void **state)
 {
 	(void)state;
@@ -156,6 +193,8 @@ int main(void)
 		cmocka_unit_test(a_unix_path_has_107_bytes_at_most),
 		cmocka_unit_test(loopback_is_what_only_this_machine_reaches),
 		cmocka_unit_test(localhost_resolves_without_a_resolver),
+		cmocka_unit_test(all_addresses_of_localhost_are_both),
+		cmocka_unit_test(a_name_that_is_unknown_does_not_resolve),
 		cmocka_unit_test(a_socket_address_becomes_text_again),
 	};
 	return RUN_TESTS(tests);
