@@ -498,6 +498,8 @@ static void on_health_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	struct service *s = arg;
+	if (!s->store) /* it has been stopped, and we are about to be */
+		return;
 	store_check(
 		s->store, (struct store_waiter){s->control, in_ms(CHECK_TIMEOUT_MS), s}, on_health);
 }
@@ -852,6 +854,19 @@ static void stop_keyring(struct service *s)
 	(void)!sync_wait(&sync).code;
 }
 
+struct store_end {
+	struct service *service;
+	struct sync sync;
+};
+
+/* On the control loop, whose timer asks the store how it is. */
+static void on_store_stopped(void *arg)
+{
+	struct store_end *end = arg;
+	end->service->store = NULL;
+	sync_on_stopped(&end->sync);
+}
+
 static void stop_store(struct service *s)
 {
 	if (!s->store)
@@ -867,9 +882,10 @@ static void stop_store(struct service *s)
 		role_cache_stop(s->roles, sync_on_stopped, &sync);
 		(void)!sync_wait(&sync).code;
 	}
-	sync_init(&sync);
-	store_stop(s->store, s->control, sync_on_stopped, &sync);
-	(void)!sync_wait(&sync).code;
+	struct store_end end = {.service = s};
+	sync_init(&end.sync);
+	store_stop(s->store, s->control, on_store_stopped, &end);
+	(void)!sync_wait(&end.sync).code;
 }
 
 static void free_all(struct service *s)
