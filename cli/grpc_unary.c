@@ -33,7 +33,8 @@ static void decode_message(struct str text, struct buf *out)
 	for (size_t i = 0; i < text.n; i++) {
 		int high = text.p[i] == '%' && i + 2 < text.n ? hex_digit(text.p[i + 1]) : -1;
 		int low = high < 0 ? -1 : hex_digit(text.p[i + 2]);
-		buf_append_char(out, low < 0 ? text.p[i] : (char)(high << 4 | low));
+		char decoded = (char)(high * 16 + low);
+		buf_append_char(out, low < 0 ? text.p[i] : decoded);
 		i += low < 0 ? 0 : 2;
 	}
 }

@@ -11,6 +11,8 @@
 
 #include "osmo/token/v1/auth_service.pb-c.h"
 
+#include <string.h>
+
 static char *text_or_empty(struct arena *arena, const char *text)
 {
 	return arena_strdup(arena, text ? text : "");
@@ -172,6 +174,10 @@ static struct status check_authorize(const Osmo__Token__V1__AuthorizeRequest *in
 		return status_invalid("method", "method must be an HTTP method like GET");
 	if (in->path[0] != '/')
 		return status_invalid("path", "path must begin with '/', got '%s'", in->path);
+	/* A rule that denies would not match it, and what is behind serves it all the same. */
+	if (strpbrk(in->path, "?#"))
+		return status_invalid("path", "path must be without query and fragment, got '%.*s'",
+			(int)(strcspn(in->path, "?#") + 1), in->path);
 	return status_ok();
 }
 

@@ -169,9 +169,9 @@ struct call_step token_api_rotate(void *self, struct call *c)
 		.expire_date = str_of(in->expire_date),
 		.request_id = str_of(in->request_id),
 	};
-	if (in->overlap) /* a part of a second is a second */
-		request.overlap_s = in->overlap->seconds + (in->overlap->nanos > 0);
 	struct status valid = token_kind_from_pb(in->kind, &request.kind);
+	if (valid.code == STATUS_OK && in->overlap)
+		valid = seconds_from_pb("overlap", in->overlap, &request.overlap_s);
 	if (valid.code != STATUS_OK)
 		return call_failed(c, valid);
 	return answer_begun(c,

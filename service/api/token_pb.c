@@ -1,12 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/api/token_pb.h"
 
+#include <inttypes.h>
+
 struct status token_kind_from_pb(Osmo__Token__V1__Kind kind, enum token_kind *ret)
 {
 	if (kind != OSMO__TOKEN__V1__KIND__USER && kind != OSMO__TOKEN__V1__KIND__SERVICE)
 		return status_invalid(
 			"kind", "kind must be USER (0) or SERVICE (1), got %d", (int)kind);
 	*ret = kind == OSMO__TOKEN__V1__KIND__SERVICE ? TOKEN_SERVICE : TOKEN_USER;
+	return status_ok();
+}
+
+struct status seconds_from_pb(
+	const char *field, const Google__Protobuf__Duration *duration, int64_t *ret)
+{
+	const int64_t seconds_max = INT64_C(315576000000);
+	const int32_t nanos_max = 999999999;
+	const int64_t s = duration->seconds;
+	const int32_t nanos = duration->nanos;
+	bool in_range =
+		s >= -seconds_max && s <= seconds_max && nanos >= -nanos_max && nanos <= nanos_max;
+	bool one_sign = (s <= 0 || nanos >= 0) && (s >= 0 || nanos <= 0);
+	if (!in_range || !one_sign)
+		return status_invalid(field,
+			"%s is no duration: %" PRId64 " seconds and %" PRId32 " nanoseconds", field,
+			s, nanos);
+	*ret = s + (nanos > 0) - (nanos < 0);
 	return status_ok();
 }
 

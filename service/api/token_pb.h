@@ -11,6 +11,10 @@
 
 /* INVALID_ARGUMENT  on "kind": a number that is none of ours (proto3 lets any through) */
 struct status token_kind_from_pb(Osmo__Token__V1__Kind kind, enum token_kind *ret);
+/* A part of a second is a second. INVALID_ARGUMENT on @field: it is no google.protobuf.Duration (at
+ * most 315,576,000,000 s, nanos of the same sign) */
+struct status seconds_from_pb(
+	const char *field, const Google__Protobuf__Duration *duration, int64_t *ret);
 Osmo__Token__V1__Kind token_kind_to_pb(enum token_kind kind);
 
 /* A view of @n strings of a message. */

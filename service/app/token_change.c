@@ -32,12 +32,13 @@ struct work {
 
 static void finish(struct work *work, const struct status *status, struct token *token)
 {
+	/* Ours from here on: the answer lets the call go, and its arena, @work too, with it. */
+	_cleanup_secret_ struct secret secret = work->secret;
+	work->secret = (struct secret){NULL, 0};
 	if (work->done_rotate)
-		work->done_rotate(
-			work->arg, status, token, token ? secret_str(&work->secret) : STR(""));
+		work->done_rotate(work->arg, status, token, token ? secret_str(&secret) : STR(""));
 	else
 		work->done_update(work->arg, status, token);
-	secret_done(&work->secret);
 }
 
 static void fail(struct work *work, struct status status)

@@ -49,11 +49,14 @@ void access_log_free(struct access_log *l)
 	free(l);
 }
 
-/* Tokens and roles that are made, changed or deleted, tokens of others that are listed, and
- * denials. Not decisions for other services, of which there is one for each call of a platform. */
+/* Tokens and roles that are made, changed or deleted, what is done with tokens of others (lists
+ * too), and denials. Not decisions for other services, of which there is one for each call of a
+ * platform. */
 static bool is_audited(const struct call *c, const struct call_context *ctx)
 {
 	if (c->status.code == STATUS_PERMISSION_DENIED)
+		return true;
+	if (str_starts_with(ctx->action_path, STR("/api/auth/user/")))
 		return true;
 	if (str_starts_with(ctx->action_path, STR("/api/auth/user/")))
 		return true;

@@ -20,6 +20,9 @@ static struct call_step refuse(
 	const struct principal *p = call_context(c)->principal;
 	if (p->kind == PRINCIPAL_ANONYMOUS)
 		return authz_unauthenticated(c);
+	if (!needed->path.n)
+		return call_failed(c, status_error(STATUS_INVALID_ARGUMENT,
+					      "a name in the request is longer than any can be"));
 	if (d->policy.n)
 		return authz_denied(c, status_error(STATUS_PERMISSION_DENIED,
 					       "personal access tokens may not do this: "

@@ -65,7 +65,9 @@ struct call_step gate_run(void *self, struct call *c)
 	struct gate *g = self;
 	if (atomic_load(&g->started) && role_cache_is_ready(g->roles))
 		return call_next(c);
-	if (is_alive_check(g, c))
+	/* It may have opened since the look above. */
+	struct status status = gate_status(g);
+	if (status_is_ok(&status) || is_alive_check(g, c))
 		return call_next(c);
-	return call_failed(c, gate_status(g));
+	return call_failed(c, status);
 }

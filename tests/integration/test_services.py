@@ -398,7 +398,8 @@ def test_authorize_decides_about_somebody_elses_call(api, unique):
     assert (ask("GET", "/x", "wrong").allowed, ask("GET", "/x", "wrong").reason) == (False, "invalid credential")
     assert ask("GET", "/api/version", "").allowed and not ask("GET", "/api/data/x", "").allowed
     for request, field in (({"path": "/x"}, "method"), ({"method": "GET", "path": "x"}, "path"),
-                           ({"method": "GET"}, "path")):
+                           ({"method": "GET"}, "path"), ({"method": "GET", "path": "/api/data/x?y=z"}, "path"),
+                           ({"method": "GET", "path": "/api/data/x#y"}, "path")):
         bad_field(api.auth.Authorize, request, field, None, authorizer)
     # it allows nothing else
     for call, request in ((api.tokens.List, {}), (api.roles.List, {}), (api.profiles.Get, {})):
@@ -496,6 +497,39 @@ def test_the_name_in_the_body_does_not_get_around_the_permission_for_the_name_in
     answer = put(own, other)
     assert answer.status_code in (400, 403), answer.text
     assert refused(api.roles.Get, {"name": other}, token=api.admin)[0] == CODES.NOT_FOUND
+
+
+# --- Audit ---
+
+
+def test_what_is_done_with_tokens_and_roles_leaves_an_event_behind(start_service):
+    service = start_service("--dev-login")
+    with pb.channel(service.grpc) as channel:
+        api = Services(channel, service.admin_token)
+        api.role("auditor", "http:/api/x:Get")
+        secret = api.service_token("machine", "auditor")
+        for call, request in [
+                (api.tokens.Set, {"name": "mine"}), (api.tokens.Update, {"name": "mine", "description": "d"}),
+                (api.tokens.Rotate, {"name": "mine"}), (api.tokens.List, {"kind": "SERVICE"}),
+                (api.tokens.List, {"user": "alice"}), (api.tokens.List, {"user": "-"}),
+                (api.tokens.Delete, {"name": "mine"}), (api.tokens.DeleteAll, {"user": "alice"}),
+                (api.roles.Delete, {"name": "auditor"})]:
+            call(request, token=service.admin_token)
+        for call, request in [(api.tokens.List, {}), (api.tokens.WhoAmI, {}), (api.roles.List, {})]:
+            call(request, token=service.admin_token)  # nobody else's affair
+        refused(api.roles.Delete, {"name": "osmo-user"}, token=secret)
+        refused(api.tokens.WhoAmI, {}, token=secret[:-1])
+    service.stop()
+    events = [json.loads(line) for line in service.log.splitlines()]
+    audit = [(e["method"].rpartition("/")[2], e["code"], e["action_path"]) for e in events if e["event"] == "audit"]
+    assert audit == [
+        ("Put", "OK", "/api/configs/role/auditor"), ("Set", "OK", "/api/auth/access_token/service/machine"),
+        ("Set", "OK", "/api/auth/access_token/user/mine"), ("Update", "OK", "/api/auth/access_token/user/mine"),
+        ("Rotate", "OK", "/api/auth/access_token/user/mine/rotate"), ("List", "OK", "/api/auth/access_token/service"),
+        ("List", "OK", "/api/auth/user/alice/access_token"), ("List", "OK", "/api/auth/user/-/access_token"),
+        ("Delete", "OK", "/api/auth/access_token/user/mine"), ("DeleteAll", "OK", "/api/auth/user/alice/access_token"),
+        ("Delete", "OK", "/api/configs/role/auditor"), ("Delete", "PERMISSION_DENIED", "/api/configs/role/osmo-user")]
+    assert len([e for e in events if e["event"] == "auth.failed"]) == 1
 
 
 # --- Who is believed ---

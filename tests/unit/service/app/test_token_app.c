@@ -2,6 +2,7 @@
 #include "common/base/xalloc.h"
 #include "service/app/access.h"
 #include "service/app/token_app.h"
+#include "service/app/token_change.h"
 #include "tests/lib/fake_store.h"
 #include "tests/lib/test.h"
 
@@ -189,6 +190,73 @@ static void no_answer_of_delete_is_followed_by_a_look_at_the_call(void **state)
 	}
 }
 
+static void on_updated(void *arg, const struct status *status, struct token *token)
+{
+	struct fixture *f = arg;
+	f->status = *status;
+	f->secret[0] = '\0';
+	if (token)
+		memcpy(f->name, token->fields.name.p, token->fields.name.n + 1);
+	end_call(f);
+}
+
+/* The token that is about to be changed. */
+static void give_token(struct fixture *f)
+{
+	struct store_op *op = fake_store_take(&f->store, STORE_OP_TOKEN_BY_NAME);
+	const struct clock *clock = &clock_system;
+	op->out.token = token_new(&(struct token_fields){.kind = TOKEN_USER,
+		.owner = alice.name,
+		.name = STR("t"),
+		.roles = &user_role,
+		.n_roles = 1,
+		.expires = date_add_days(date_of(clock_now(clock)), 9)});
+	store_op_finish(op, status_ok());
+	run_posted(f->loop);
+}
+
+static void no_answer_of_rotate_is_followed_by_a_look_at_the_call(void **state)
+{
+	struct fixture *f = *state;
+	const struct token_rotate_request request = {
+		.by = &alice, .kind = TOKEN_USER, .name = STR("t")};
+	const struct status answers[] = {status_ok(), status_error(STATUS_UNAVAILABLE, "away")};
+	for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
+		f->answers = 0;
+		assert_ok(token_change_rotate(&f->app, &request, f->arena, waiter(f), on_set));
+		give_token(f);
+		struct store_op *op = fake_store_take(&f->store, STORE_OP_TOKEN_REPLACE);
+		op->out.token = token_ref(op->in.insert.token);
+		struct token_hash kept = op->in.insert.token->fields.hash;
+		finish(f, op, answers[i]);
+		assert_int_equal(f->status.code, answers[i].code);
+		struct token_hash told = token_secret_hash(str_of(f->secret));
+		assert_int_equal(token_hash_eq(&told, &kept), i == 0);
+	}
+	f->answers = 0;
+	assert_ok(token_change_rotate(&f->app, &request, f->arena, waiter(f), on_set));
+	finish(f, fake_store_take(&f->store, STORE_OP_TOKEN_BY_NAME),
+		status_error(STATUS_NOT_FOUND, "it is not there"));
+	assert_status(f->status, STATUS_NOT_FOUND, "User access token t does not exist.");
+}
+
+static void no_answer_of_update_is_followed_by_a_look_at_the_call(void **state)
+{
+	struct fixture *f = *state;
+	const struct token_update_request request = {.by = &alice,
+		.kind = TOKEN_USER,
+		.name = STR("t"),
+		.set_description = true,
+		.description = STR("d")};
+	assert_ok(token_change_update(&f->app, &request, f->arena, waiter(f), on_updated));
+	give_token(f);
+	struct store_op *op = fake_store_take(&f->store, STORE_OP_TOKEN_REPLACE);
+	op->out.token = token_ref(op->in.insert.token);
+	finish(f, op, status_ok());
+	assert_ok(f->status);
+	assert_string_equal(f->name, "t");
+}
+
 int main(void)
 {
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -196,6 +264,8 @@ int main(void)
 		WITH_FIXTURE(a_secret_is_told_and_its_hash_is_kept),
 		WITH_FIXTURE(no_answer_of_set_is_followed_by_a_look_at_the_call),
 		WITH_FIXTURE(a_set_that_is_sent_again_tells_the_first_secret),
+		WITH_FIXTURE(no_answer_of_rotate_is_followed_by_a_look_at_the_call),
+		WITH_FIXTURE(no_answer_of_update_is_followed_by_a_look_at_the_call),
 		WITH_FIXTURE(no_answer_of_delete_is_followed_by_a_look_at_the_call),
 	};
 	return RUN_TESTS(tests);
