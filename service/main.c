@@ -5,6 +5,7 @@
 #include "common/base/process.h"
 #include "common/base/random.h"
 #include "common/event/stop_signals.h"
+#include "service/commands.h"
 #include "service/files.h"
 #include "service/options.h"
 #include "service/service.h"
@@ -153,9 +154,17 @@ static int serve(struct options *o, struct stop_signals *signals)
 	return EXIT_SUCCESS;
 }
 
-static int run_admin_token(struct options *o)
+static int run_command(const struct options *o)
 {
-	struct status status = service_make_admin_token(o);
+	static const struct {
+		const char *name;
+		struct status (*run)(const struct options *o);
+	} commands[] = {{"admin-token", service_make_admin_token}, {"backup", commands_backup},
+		{"check", commands_check}, {"migrate", service_migrate}};
+	size_t i = 0;
+	while (strcmp(commands[i].name, options_command(o)->name) != 0)
+		i++; /* the table of options knows no others */
+	struct status status = commands[i].run(o);
 	if (status.code == STATUS_OK)
 		return EXIT_SUCCESS;
 	fprintf(stderr, "token-service: %s\n", status.message);
@@ -193,7 +202,7 @@ static int run(struct options *o)
 	if (status.code != STATUS_OK)
 		log_warning("process.core_dumps", LOG_STATUS(&status));
 	if (options_command(o))
-		return run_admin_token(o);
+		return run_command(o);
 	return serve(o, &signals);
 }
 

@@ -132,6 +132,8 @@ static const struct option_spec specs[] = {
 		.check = postgres_store_check_url, .group = "Storage",
 		.help = "past the pooler, to hear of other replicas' changes; without it they hold "
 			"after --cache-ttl"},
+	{.name = "check-store", FLAG(check_store), .group = "Storage",
+		.help = "read all of the embedded database before the start, and refuse a damaged one"},
 	{.name = "cache-ttl", DURATION(cache_ttl_ms), .metavar = "TIME", .initial = "30s", .min = 0,
 		.max = 3600 * 1000, .group = "Storage",
 		.help = "how long a verified token may be remembered"},
@@ -281,11 +283,25 @@ static const struct option_spec specs[] = {
 static const char *const admin_token_options[] = {
 	"data-dir", "log-level", "log-format", "max-token-lifetime", "encryption-key-file", NULL};
 
+static const char *const backup_options[] = {"data-dir", "log-level", "log-format", NULL};
+static const char *const migrate_options[] = {"data-dir", "log-level", "log-format", "store",
+	"postgres-url", "postgres-password-file", "encryption-key-file", NULL};
+
 static const struct option_command commands[] = {
 	{"admin-token",
 		"make a new admin token in DIR/admin.token, when it was lost or has expired; the "
 		"service must not be running",
-		admin_token_options},
+		admin_token_options, NULL},
+	{"backup",
+		"copy the embedded database, as it is at one moment, to the new file FILE; also "
+		"while the service runs",
+		backup_options, "FILE"},
+	{"check",
+		"read all of the embedded database and report what is damaged; also while the "
+		"service runs",
+		backup_options, NULL},
+	{"migrate", "bring the schema of the database up to date, as a start does, and exit",
+		migrate_options, NULL},
 };
 
 static const struct option_manual manual[] = {
@@ -301,6 +317,13 @@ static const struct option_manual manual[] = {
 		"The configuration of the system's service, given to it as --config."},
 	{"FILES", "DIR/tokens.db, DIR/tokens.db-wal, DIR/tokens.db-shm",
 		"The database (SQLite). Local disks only; one process at a time."},
+	{"BACKUP", NULL,
+		"token-service backup FILE copies the embedded database while the service runs. "
+		"To restore it: stop the service, remove DIR/tokens.db, DIR/tokens.db-wal and "
+		"DIR/tokens.db-shm, copy FILE to DIR/tokens.db, start the service. Keep DIR/key "
+		"(or "
+		"the file of --encryption-key-file) with it, but apart: without that key the "
+		"signing keys in the backup cannot be opened."},
 	{"FILES", "DIR/key", "Made at the first start; encrypts the signing keys in the database."},
 	{"FILES", "DIR/admin.token",
 		"The first administrator's token, made once, readable by the owner only."},

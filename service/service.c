@@ -26,6 +26,7 @@
 #include "service/auth/authenticator.h"
 #include "service/auth/keyring.h"
 #include "service/auth/server_key.h"
+#include "service/commands.h"
 #include "service/files.h"
 #include "service/interceptor/access_log.h"
 #include "service/interceptor/authn.h"
@@ -38,6 +39,7 @@
 #include "service/interceptor/token_use.h"
 #include "service/options.h"
 #include "service/store/cache.h"
+#include "service/store/migration.h"
 #include "service/store/postgres/postgres_store.h"
 #include "service/store/role_cache.h"
 #include "service/store/sqlite/sqlite_store.h"
@@ -161,6 +163,8 @@ static void register_keeper_metrics(struct service *s)
 
 static struct status open_sqlite(struct service *s)
 {
+	if (s->values->check_store)
+		TRY(commands_check_before_start(s->values));
 	const struct sqlite_store_options options = {
 		.data_dir = s->values->data_dir, .clock = &clock_system};
 	return sqlite_store_open(&options, &s->store);
@@ -1002,7 +1006,23 @@ static struct status make_admin_token(struct service *s)
 	return status_ok();
 }
 
-struct status service_make_admin_token(const struct options *o)
+/* Opening it does that. */
+static struct status migrate(struct service *s)
+{
+	make_loops(s);
+	TRY(open_storage(s));
+	loop_start(s->control, "control");
+	struct sync sync;
+	sync_init(&sync);
+	store_check(
+		s->store, (struct store_waiter){s->control, in_ms(TRY_MS), &sync}, sync_on_done);
+	TRY(sync_wait(&sync));
+	printf("the schema has version %d\n", migrations_latest());
+	return status_ok();
+}
+
+static struct status run_command(
+	const struct options *o, struct status (*command)(struct service *s))
 {
 	/* Nothing changes the options on this way. */
 	union {
@@ -1010,7 +1030,17 @@ struct status service_make_admin_token(const struct options *o)
 		struct options *out;
 	} options = {.in = o};
 	struct service *s = service_new(options.out);
-	struct status status = make_admin_token(s);
+	struct status status = command(s);
 	service_stop(s);
 	return status;
+}
+
+struct status service_make_admin_token(const struct options *o)
+{
+	return run_command(o, make_admin_token);
+}
+
+struct status service_migrate(const struct options *o)
+{
+	return run_command(o, migrate);
 }

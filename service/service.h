@@ -43,3 +43,5 @@ void service_stop(struct service *s);
 
 /* `token-service admin-token`: a new admin token in the data directory. */
 struct status service_make_admin_token(const struct options *o);
+/* `token-service migrate`: the schema as this program knows it. */
+struct status service_migrate(const struct options *o);

@@ -254,7 +254,8 @@ static void append_builtins(const struct option_table *t, size_t width, struct b
 static void append_usage(
 	const struct option_table *t, const struct option_command *c, struct buf *out)
 {
-	buf_printf(out, "Usage: %s%s%s [OPTION]...\n", t->program, c ? " " : "", c ? c->name : "");
+	buf_printf(out, "Usage: %s%s%s [OPTION]...%s%s\n", t->program, c ? " " : "",
+		c ? c->name : "", c && c->operand ? " " : "", c && c->operand ? c->operand : "");
 	if (!c && t->command_count)
 		buf_printf(out, "       %s COMMAND [OPTION]...\n", t->program);
 }
@@ -306,7 +307,8 @@ static void append_synopsis(const struct option_table *t, struct buf *out)
 		roff_text(out, t->program);
 		buf_append_char(out, ' ');
 		roff_text(out, t->commands[i].name);
-		buf_append_str(out, STR("\n[OPTION]...\n"));
+		const char *operand = t->commands[i].operand;
+		buf_printf(out, "\n[OPTION]...%s%s\n", operand ? " " : "", operand ? operand : "");
 	}
 }
 
@@ -438,6 +440,8 @@ static void append_json_command(struct buf *out, const struct option_command *c)
 	escape_json(out, str_of(c->name), SIZE_MAX);
 	buf_append_char(out, '"');
 	member_text(out, "summary", c->summary);
+	if (c->operand)
+		member_text(out, "operand", c->operand);
 	buf_append_str(out, STR(",\"options\":["));
 	for (size_t i = 0; c->options[i]; i++) {
 		buf_append_str(out, i ? STR(",\"") : STR("\""));

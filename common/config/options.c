@@ -44,6 +44,7 @@ struct options {
 	const struct option_table *table;
 	enum options_action action;
 	const struct option_command *command;
+	const char *operand; /* in argv */
 	char *config_file, *config_origin;
 	int argc;
 	char **argv; /* copies: for a reload, and so that they outlive a process that renames itself
@@ -526,8 +527,12 @@ static struct status take_argument(struct options *o, struct arguments *args, in
 		arg = STR("--help");
 	if (str_eq(arg, STR("-V")))
 		arg = STR("--version");
-	if (!str_starts_with(arg, STR("-")) || arg.n == 1)
-		return stray_argument(o, o->argv[*at], *at == 1);
+	if (!str_starts_with(arg, STR("-")) || arg.n == 1) {
+		if (!o->command || !o->command->operand || o->operand)
+			return stray_argument(o, o->argv[*at], *at == 1);
+		o->operand = o->argv[*at];
+		return status_ok();
+	}
 	if (!str_starts_with(arg, STR("--")) || arg.n == 2)
 		return status_error(
 			STATUS_INVALID_ARGUMENT, "unknown option '%s'", shown(arg).text);
@@ -596,6 +601,9 @@ static struct status read_all(struct options *o)
 	if (o->action != OPTIONS_RUN && o->action != OPTIONS_CHECK)
 		return status_ok();
 	TRY(s);
+	if (o->command && o->command->operand && !o->operand)
+		return status_error(STATUS_INVALID_ARGUMENT, "the command '%s' needs a %s",
+			o->command->name, o->command->operand);
 	find_config_in_env(o);
 	TRY(take_defaults(o));
 	TRY(take_file(o));
@@ -667,6 +675,11 @@ const void *options_values(const struct options *o)
 enum options_action options_action(const struct options *o)
 {
 	return o->action;
+}
+
+const char *options_operand(const struct options *o)
+{
+	return o->operand;
 }
 
 const struct option_command *options_command(const struct options *o)

@@ -111,6 +111,7 @@ struct option_spec {
 struct option_command {
 	const char *name, *summary;
 	const char *const *options; /* names, NULL-terminated */
+	const char *operand;        /* "FILE": takes exactly one, which is no option; or NULL */
 };
 
 /* What the manual page says below the options: {"FILES", "/etc/x.yaml", "what it holds"}; without
@@ -162,6 +163,8 @@ const void *options_values(const struct options *o);
 enum options_action options_action(const struct options *o);
 /* The command that was given, or NULL. */
 const struct option_command *options_command(const struct options *o);
+/* What the command was given beside options, or NULL if it takes nothing. */
+const char *options_operand(const struct options *o);
 /* The file of --config, or NULL. */
 const char *options_config_file(const struct options *o);
 /* Where the value of @name came from, for messages about what the table cannot check:

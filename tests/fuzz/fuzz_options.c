@@ -59,7 +59,8 @@ static const struct option_spec specs[] = {
 		.help = "h"},
 };
 static const char *const command_options[] = {"text", "needed", NULL};
-static const struct option_command commands[] = {{"command", "s", command_options}};
+static const struct option_command commands[] = {
+	{"command", "s", command_options, NULL}, {"operand", "s", command_options, "FILE"}};
 static const struct option_table table = {.program = "fuzz",
 	.version = "1",
 	.env_prefix = "FUZZ",

@@ -69,7 +69,7 @@ static const struct option_spec specs[] = {
 };
 static const char *const backup_options[] = {"to", NULL};
 static const struct option_command commands[] = {
-	{"backup", "write a copy of the database", backup_options}};
+	{"backup", "write a copy of the database", backup_options, NULL}};
 static const struct option_manual manual[] = {
 	{"FILES", "/etc/x", ".what - it is"}, {"SEE ALSO", NULL, "osmo(1)"}, {NULL, NULL, NULL}};
 static const struct option_table table = {.program = "token-service",

@@ -93,7 +93,8 @@ static const struct option_spec specs[] = {
 
 static const char *const backup_options[] = {"data-dir", "to", NULL};
 static const struct option_command commands[] = {
-	{"backup", "write a copy of the database", backup_options}};
+	{"backup", "write a copy of the database", backup_options, NULL},
+	{"restore", "read a copy of the database", backup_options, "FILE"}};
 
 static const struct option_table table = {
 	.program = "token-service",
@@ -464,6 +465,14 @@ static void a_command_takes_its_own_options(void **state)
 	assert_string_equal(options_command(r.options)->name, "backup");
 	assert_string_equal(r.v->to, "x");
 	assert_int_equal(r.v->threads, 9);
+	/* What takes an operand takes just one, wherever it stands. */
+	RUN(o, LIST("restore", "--to", "x", "copy.db", "--data-dir=ab"), NULL);
+	assert_string_equal(options_operand(o.options), "copy.db");
+	REFUSED(LIST("restore", "--to=x"), NULL, "the command 'restore' needs a FILE");
+	REFUSED(LIST("restore", "--to=x", "a", "b"), NULL,
+		"unexpected argument 'b': there are options only");
+	REFUSED(LIST("backup", "--to=x", "a"), NULL,
+		"unexpected argument 'a': there are options only");
 	REFUSED(LIST("backup"), NULL,
 		"--to is required: give it on the command line, as TOKEN_SERVICE_TO or in the file "
 		"of "
