@@ -6,6 +6,7 @@ import secrets
 import signal
 import socket
 import ssl
+import subprocess
 import threading
 import time
 
@@ -116,6 +117,31 @@ def whoami(service, token=None):
                         headers={"Authorization": f"Bearer {token or service.admin_token}"})
 
 
+STATFS = """
+#include <sys/vfs.h>
+int statfs(const char *path, struct statfs *ret)
+{
+	(void)path;
+	*ret = (struct statfs){.f_type = 0x6969}; /* NFS_SUPER_MAGIC */
+	return 0;
+}
+"""
+
+
+def test_a_data_directory_on_nfs_is_refused(tmp_path):
+    """A kernel that says it is there, between the program and the real one."""
+    (tmp_path / "statfs.c").write_text(STATFS)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "statfs.so", tmp_path / "statfs.c"], check=True)
+    done = program.run("token-service", "--data-dir", tmp_path / "data", "--grpc-listen", "127.0.0.1:0",
+                       "--http-listen", "127.0.0.1:0", env={
+                           "LD_PRELOAD": tmp_path / "statfs.so",
+                           "ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0"})
+    assert (done.returncode, done.stdout) == (1, ""), done
+    assert done.stderr == (f"token-service: '{tmp_path}/data' is on NFS, where the embedded database does not work; give a "
+                           "directory on a local disk\n")
+    assert list((tmp_path / "data").iterdir()) == []
+
+
 class Garbage:
     """All bytes of the database become others."""
 
@@ -195,12 +221,16 @@ def test_a_database_that_breaks_is_unavailable_and_never_wrong_and_comes_back(st
 # --- Signals and crashes ---
 
 
+ANY_NUMBER = ["--max-tokens-per-user", "0"]
+
+
 class Load:
     """Clients that call again and again until something fails. `done` has what each call came to: when
     it was begun, the name it was about, its code."""
 
     def __init__(self, clients):
         self.stopping = threading.Event()
+        self.broken = []
         self.done = [[] for _ in clients]
         self.threads = [threading.Thread(target=self._run, args=pair) for pair in zip(clients, self.done)]
         for thread in self.threads:
@@ -210,7 +240,11 @@ class Load:
         number, code = 0, CODES.OK
         while code == CODES.OK and not self.stopping.is_set():
             begun = time.monotonic()
-            name, code = client(number)
+            try:
+                name, code = client(number)
+            except BaseException as error:
+                self.broken.append(error)
+                raise
             done.append((begun, name, code))
             number += 1
 
@@ -221,6 +255,7 @@ class Load:
         for thread in self.threads:
             thread.join(program.PATIENCE_S)
             assert not thread.is_alive()
+        assert self.broken == []
         return [each for done in self.done for each in done]
 
 
@@ -273,7 +308,7 @@ def names_of(service, kind="USER"):
 
 
 def test_a_drain_under_load_flips_health_first_and_loses_no_call(start_service):
-    service = start_service("--drain-delay", "1s")
+    service = start_service("--drain-delay", "1s", *ANY_NUMBER)
     token = service.admin_token
     with contextlib.ExitStack() as stack:
         channels = [stack.enter_context(pb.channel(service.grpc)) for _ in range(4)]
@@ -310,6 +345,43 @@ def test_a_drain_under_load_flips_health_first_and_loses_no_call(start_service):
         assert name is None or (name in kept) == (code == CODES.OK), (name, code)
 
 
+def test_a_gateway_that_drains_loses_no_call(start_service, start_gateway):
+    service = start_service(*ANY_NUMBER)
+    gateway = start_gateway(service.grpc, "--drain-delay", "500ms")
+    load = Load([http_setter(gateway, service.admin_token, f"h{i}") for i in range(4)])
+    load.wait_busy()
+    told = time.monotonic()
+    gateway.signal(signal.SIGTERM)
+    program.wait_until(lambda: ready(gateway) == 503, "readiness to fall", timeout_s=0.4)
+    results = load.join()
+    assert gateway.wait_exit() == 0
+    assert [each for each in results if each[2] != CODES.OK and each[0] < told + 0.5] == []
+    kept = names_of(service)
+    assert all((name in kept) == (code == CODES.OK) for _, name, code in results)
+
+
+def test_a_gateway_outlives_its_service(start_service, start_gateway):
+    """Which is restarted under load: answers are right or 503, and right again when it is back. A call
+    that met the crash may have been done."""
+    service = start_service(*ANY_NUMBER)
+    gateway = start_gateway(service.grpc)
+    token, made, doubtful = service.admin_token, set(), set()
+    setters = [http_setter(gateway, token, f"s{i}") for i in range(3)]
+    for round_ in range(2):
+        load = Load([lambda number, each=each: each(1000 * round_ + number) for each in setters])
+        load.wait_busy()
+        service.kill() if round_ else service.stop()
+        results = load.join()
+        made |= {name for _, name, code in results if code == CODES.OK}
+        doubtful |= {name for _, name, code in results if code != CODES.OK}
+        assert ready(gateway) == 503
+        assert requests.get(f"{gateway.url}/healthz", timeout=program.PATIENCE_S).status_code == 200
+        service = start_service(*ANY_NUMBER, grpc=service.grpc)
+        program.wait_until(lambda: ready(gateway) == 200, "the service to be found again")
+    kept = names_of(service) - {"admin"}
+    assert made <= kept <= made | doubtful
+
+
 def test_a_second_stop_does_not_wait_for_calls(start_service):
     service = start_service("--drain-grace", "60s", "--body-timeout", "60s")
     host, _, port = service.http.rpartition(":")
@@ -342,7 +414,7 @@ def test_reloads_under_load_change_certificates_and_disturb_nobody(start_service
         return authority.issue("server", "localhost", "DNS:localhost,IP:127.0.0.1")
 
     cert, key = issue()
-    service = start_service("--tls-cert-file", cert, "--tls-key-file", key)
+    service = start_service("--tls-cert-file", cert, "--tls-key-file", key, *ANY_NUMBER)
     token = service.admin_token
     first = served_serial(service.http, authority, "http/1.1")
     assert served_serial(service.grpc, authority, "h2") == first
@@ -379,7 +451,7 @@ def test_what_was_acknowledged_outlives_a_crash(start_service):
     """Writers on gRPC and HTTP, and kill -9 among them; then all again on what is left."""
     made = {"admin"}
     for round_ in range(2 if program.SANITIZED else 4):
-        service = start_service("--cache-ttl", "0")
+        service = start_service("--cache-ttl", "0", *ANY_NUMBER)
         assert names_of(service) == made
         token = service.admin_token
         with pb.channel(service.grpc) as one, pb.channel(service.grpc) as two:

@@ -201,6 +201,7 @@ def test_sighup_reloads_what_it_may_and_names_the_rest(tmp_path, start_service):
     assert service.process.poll() is None
 
 
-def test_core_dumps_are_off(service):
-    with open(f"/proc/{service.pid}/limits") as limits:
-        assert re.search(r"^Max core file size +0 +0 ", limits.read(), re.MULTILINE)
+def test_core_dumps_are_off(service, start_gateway):
+    for each in (service, start_gateway(service.grpc)):
+        with open(f"/proc/{each.pid}/limits") as limits:
+            assert re.search(r"^Max core file size +0 +0 ", limits.read(), re.MULTILINE)
