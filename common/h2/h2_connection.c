@@ -45,6 +45,7 @@ struct h2_connection {
 	unsigned depth; /* of callbacks on the stack */
 	bool open;      /* the socket is */
 	bool settled;   /* the server's SETTINGS came */
+	bool blocked;   /* the socket takes no more at the moment */
 	bool leaving;   /* no more requests */
 	bool pinged_too_much;
 	bool room; /* there may be some that was not told of */
@@ -157,7 +158,7 @@ static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *to, size
 
 bool h2_connection_has_room(const struct h2_connection *c)
 {
-	return c->settled && !c->leaving && !c->broken &&
+	return c->settled && !c->leaving && !c->broken && !c->blocked &&
 	       c->n_active < nghttp2_session_get_remote_settings(
 				     c->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
@@ -374,22 +375,25 @@ static void fill(struct h2_connection *c)
 	}
 }
 
+/* A server that does not read gets no further requests, or what is given up, and the RST_STREAM
+ * that says so, would pile up behind them. */
+static void set_blocked(struct h2_connection *c, bool blocked)
+{
+	c->room = c->room || (c->blocked && !blocked);
+	c->blocked = blocked;
+}
+
 static void write_out(struct h2_connection *c)
 {
-	if (!c->open)
-		return;
-	while (!c->broken) {
+	while (c->open && !c->broken) {
 		fill(c);
 		size_t n = c->out_n - c->out_at;
-		if (!n)
-			return;
-		ssize_t put = h2_socket_write(c->socket, c->out + c->out_at, n);
+		ssize_t put = n ? h2_socket_write(c->socket, c->out + c->out_at, n) : 0;
 		if (put < 0)
 			break_off(c, h2_socket_reason(c->socket));
-		if (put <= 0)
-			return;
-		c->out_at += (size_t)put;
-		if ((size_t)put < n)
+		c->out_at += put > 0 ? (size_t)put : 0;
+		set_blocked(c, c->out_at < c->out_n);
+		if (c->blocked || !n)
 			return;
 	}
 }

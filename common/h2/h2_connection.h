@@ -58,7 +58,8 @@ struct status h2_connection_open(const struct h2_connection_options *options,
 void h2_connection_free(struct h2_connection *c);
 DEFINE_CLEANUP(struct h2_connection *, h2_connection_free);
 
-/* Ready, not leaving, and fewer requests on it than the server allows. */
+/* Ready, not leaving, fewer requests on it than the server allows, and the socket takes what is
+ * written. */
 bool h2_connection_has_room(const struct h2_connection *c);
 /* Sends @r; it must have room. */
 void h2_connection_send(struct h2_connection *c, struct h2_request *r);

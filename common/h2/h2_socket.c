@@ -15,6 +15,12 @@
 #include <string.h>
 #include <unistd.h>
 
+enum {
+	/* Bytes that nobody acknowledges for so long end a connection (gRFC A18): a host that is
+	 * gone is noticed while calls go on, when no silence asks for a PING. */
+	USER_TIMEOUT_MS = 20000
+};
+
 struct h2_socket {
 	struct h2_socket_handler handler;
 	int fd;
@@ -249,8 +255,10 @@ static int begin(const struct sockaddr *address, socklen_t length)
 	int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -1;
-	if (address->sa_family != AF_UNIX)
+	if (address->sa_family != AF_UNIX) {
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+		setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &(int){USER_TIMEOUT_MS}, sizeof(int));
+	}
 	if (connect(fd, address, length) < 0 && errno != EINPROGRESS) {
 		int error = errno;
 		close(fd);

@@ -780,6 +780,47 @@ static void no_more_calls_at_once_than_the_server_allows(void **state)
 	close_world();
 }
 
+/* What cannot be written must not pile up: calls wait for room, and those past the limit fail. */
+static void a_server_that_does_not_read_gets_no_more_calls(void **state)
+{
+	(void)state;
+	enum {
+		MANY = 1500 /* of 8 KB: more than sockets hold */
+	};
+	static struct outgoing calls[MANY];
+	static char text[8000];
+	struct outgoing o;
+	struct h2_peer *p = &world.peer;
+	answer(p, open_world(&o, (struct rpc_client_options){.max_waiting = 10}, NULL, 0));
+	expect_ok(&o);
+	memset(text, 'x', sizeof text);
+	unsigned crowded = 0;
+	for (size_t i = 0; i < MANY; i++) {
+		prepare(&calls[i], SERVICE "Delete", &gone.base);
+		calls[i].call.deadline = mono_time_add_ms(clock_mono(&clock_system), 1000);
+		calls[i].call.metadata[CALL_AUTHORIZATION] =
+			(struct call_metadata){.value = {text, sizeof text}, .count = 1};
+		rpc_client_call(world.client, &calls[i].call);
+		if (i % 10 == 9)
+			usleep(1000); /* so that they are written bit by bit */
+	}
+	for (size_t i = 0; i < MANY; i++) {
+		wait_for(&calls[i].finished);
+		crowded += calls[i].call.status.code == STATUS_UNAVAILABLE;
+		done(&calls[i]);
+	}
+	assert_in_range(crowded, 1, MANY - 1);
+	assert_int_equal(rpc_client_stats(world.client).waiting, 0);
+	/* it goes on when the server reads again */
+	h2_peer_frame(p, NGHTTP2_PING, 0, 0, "12345678", 8);
+	h2_peer_expect(p, NGHTTP2_PING);
+	start(&o);
+	h2_peer_expect(p, NGHTTP2_HEADERS);
+	answer(p, p->stream);
+	expect_ok(&o);
+	close_world();
+}
+
 static void a_server_that_breaks_the_rules_is_left(void **state)
 {
 	(void)state;
@@ -977,6 +1018,7 @@ int main(void)
 		cmocka_unit_test(a_broken_connection_fails_its_calls_and_is_made_again),
 		cmocka_unit_test(goaway_loses_no_call),
 		cmocka_unit_test(no_more_calls_at_once_than_the_server_allows),
+		cmocka_unit_test(a_server_that_does_not_read_gets_no_more_calls),
 		cmocka_unit_test(a_server_that_breaks_the_rules_is_left),
 		cmocka_unit_test(a_server_that_says_nothing_is_no_server),
 		cmocka_unit_test(a_silent_connection_is_probed_and_given_up),
