@@ -21,7 +21,8 @@
 #include <string.h>
 
 enum {
-	/* A connection that lived shorter is followed by another at once only one time in a row. */
+	/* A connection that lived shorter is followed by another at once only one time in a row;
+	 * requests wait out the pause. */
 	SHORT_LIFE_MS = 1000,
 	/* Addresses so young are used without another look-up. */
 	FRESH_ADDRESSES_MS = 1000,
@@ -226,18 +227,23 @@ static void link_free(struct link *link)
 	free(link);
 }
 
-/* Attempt after attempt failed: waits before the next one. */
+/* Waits before the next attempt. */
 static void slot_pause(struct slot *slot)
 {
-	struct h2_channel *ch = slot->channel;
 	int64_t ms = backoff_next(&slot->backoff, &random_system);
 	const struct timeval after = {
 		.tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000 * US_PER_MS)};
 	event_add(&slot->timer, &after);
-	slot->failing = true;
 	slot->state = SLOT_PAUSING;
-	if (!is_hopeful(ch))
-		fail_waiting(ch);
+}
+
+/* No address could be connected to. */
+static void slot_failed(struct slot *slot)
+{
+	slot->failing = true;
+	slot_pause(slot);
+	if (!is_hopeful(slot->channel))
+		fail_waiting(slot->channel);
 }
 
 /* Its connection is over, after a life in which it was of use: another one. */
@@ -362,7 +368,7 @@ static void slot_connect(struct slot *slot)
 		count(&ch->stats.failed, 1);
 		link_free(link);
 	}
-	slot_pause(slot);
+	slot_failed(slot);
 }
 
 /* --- names --- */

@@ -124,7 +124,7 @@ void tls_server_free(struct tls_server *t)
 
 struct status tls_server_reload(struct tls_server *t)
 {
-	SSL_CTX *fresh;
+	SSL_CTX *fresh = NULL;
 	TRY(context_new(t, &fresh));
 	pthread_mutex_lock(&t->shared.lock);
 	SSL_CTX *old = t->shared.context;

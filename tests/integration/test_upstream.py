@@ -2,6 +2,9 @@
 """token-gateway in a process of its own: what it carries to the service, and what it does without one."""
 
 import concurrent.futures
+import socket
+import threading
+import time
 
 import pytest
 import requests
@@ -99,3 +102,50 @@ def test_many_calls_at_once_all_arrive(hop):
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         codes = [code for codes in pool.map(load, range(16)) for code in codes]
     assert codes == [200] * (16 * 60)
+
+
+def has_ipv6():
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="a second address of localhost is needed: ::1")
+def test_a_rolling_restart_of_the_service_loses_no_call(tmp_path, start_service, start_gateway):
+    """localhost has two addresses; a service on each of them is restarted in turn, under load."""
+    def start(host, port=0):
+        return start_service(folder=tmp_path / host.strip("[]").replace(":", "-"), grpc=f"{host}:{port}")
+
+    first = start("127.0.0.1")
+    port = first.grpc.rpartition(":")[2]
+    second = start("[::1]", port)
+    gateway = start_gateway(f"localhost:{port}")
+    over = threading.Event()
+
+    def load(_):
+        codes = []
+        with requests.Session() as session:
+            while not over.is_set():  # the second is not one that may be sent again
+                codes.append(session.get(f"{gateway.url}/v1/whoami", timeout=program.PATIENCE_S).status_code)
+                codes.append(session.post(f"{gateway.url}/v1/tokens", json={"name": "x"},
+                                          timeout=program.PATIENCE_S).status_code)
+        return codes
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        results = [pool.submit(load, number) for number in range(4)]
+        try:
+            time.sleep(0.3)
+            for _ in range(2):
+                first.stop()
+                time.sleep(0.3)
+                first = start("127.0.0.1", port)
+                second.stop()
+                time.sleep(0.3)
+                second = start("[::1]", port)
+        finally:
+            over.set()
+        codes = [code for result in results for code in result.result()]
+    assert len(codes) > 100
+    assert set(codes) == {401}

@@ -15,6 +15,7 @@
 
 #include "osmo/token/v1/token_service.pb-c.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -679,6 +680,20 @@ static void what_reads_is_sent_again_when_the_service_is_unavailable(void **stat
 	close_world();
 }
 
+/* After an answer: does another attempt come, or is the call over? */
+static bool is_asked_again(const struct h2_peer *p, struct outgoing *o)
+{
+	for (int i = 0; i < PATIENCE_S * 1000; i++) {
+		struct pollfd fd = {.fd = p->fd, .events = POLLIN};
+		if (sem_trywait(&o->finished) == 0)
+			return false;
+		if (poll(&fd, 1, 1) == 1)
+			return true;
+	}
+	fail_msg("neither an answer nor another attempt");
+	return false;
+}
+
 static void retries_stop_while_most_calls_fail(void **state)
 {
 	(void)state;
@@ -693,8 +708,7 @@ static void retries_stop_while_most_calls_fail(void **state)
 			h2_peer_headers(p, h2_peer_request(p), true,
 				HEAD "grpc-status: 14\ngrpc-retry-pushback-ms: 0\n");
 			attempts++;
-		} while (sem_trywait(&o.finished) != 0 && attempts < 1000 &&
-			 (usleep(2000), sem_trywait(&o.finished) != 0));
+		} while (is_asked_again(p, &o));
 		assert_int_equal(o.call.status.code, STATUS_UNAVAILABLE);
 		done(&o);
 	}
@@ -873,12 +887,36 @@ static int64_t now_ms(void)
 	return clock_mono(&clock_system).us / US_PER_MS;
 }
 
+static void a_server_that_hangs_up_is_not_called_in_a_loop(void **state)
+{
+	(void)state;
+	struct outgoing o;
+	struct h2_peer *p = &world.peer;
+	answer(p, open_plain(&o));
+	expect_ok(&o);
+	h2_peer_close(p);
+	h2_peer_accept(p, world.listener, NULL, 0); /* at once */
+	while (rpc_client_stats(world.client).opened < 2)
+		usleep(1000);
+	int64_t before = now_ms();
+	h2_peer_close(p);
+	while (rpc_client_stats(world.client).connections)
+		usleep(1000);
+	start(&o); /* waits for the connection to come */
+	h2_peer_accept(p, world.listener, NULL, 0);
+	assert_in_range(now_ms() - before, 45, PATIENCE_S * 1000);
+	answer(p, h2_peer_request(p));
+	expect_ok(&o);
+	close_world();
+}
+
 static void a_silent_connection_is_probed_and_given_up(void **state)
 {
 	(void)state;
 	struct outgoing o;
 	struct h2_peer *p = &world.peer;
-	open_world(&o, (struct rpc_client_options){.keepalive_ms = 60, .keepalive_timeout_ms = 80},
+	open_world(&o,
+		(struct rpc_client_options){.keepalive_ms = 100, .keepalive_timeout_ms = 1000},
 		NULL, 0);
 	h2_peer_expect(p, NGHTTP2_PING);
 	h2_peer_frame(p, NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, p->payload, 8);
@@ -1021,6 +1059,7 @@ int main(void)
 		cmocka_unit_test(a_server_that_does_not_read_gets_no_more_calls),
 		cmocka_unit_test(a_server_that_breaks_the_rules_is_left),
 		cmocka_unit_test(a_server_that_says_nothing_is_no_server),
+		cmocka_unit_test(a_server_that_hangs_up_is_not_called_in_a_loop),
 		cmocka_unit_test(a_silent_connection_is_probed_and_given_up),
 		cmocka_unit_test(pings_are_fewer_when_the_server_asks_for_it),
 		cmocka_unit_test(every_address_of_a_name_is_tried),
