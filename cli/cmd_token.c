@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cmd_token.h"
 
+#include "cli/jwt.h"
 #include "cli/render.h"
 #include "cli/session.h"
 #include "common/base/clock.h"
@@ -140,6 +141,183 @@ int cmd_token_delete(struct cli *c)
 	json_decref(answer);
 	cli_printf("Access token %s deleted\n", name);
 	return EXIT_DONE;
+}
+
+int cmd_token_delete_all(struct cli *c)
+{
+	const char *user = args_value(c->args, "user");
+	_cleanup_buf_ struct buf path;
+	buf_init(&path, TEXT_MAX);
+	buf_append_str(&path, STR("/v1/users/"));
+	url_encode(str_of(user ? user : ""), false, &path);
+	buf_append_str(&path, STR("/tokens"));
+	json_t *answer;
+	int failed = cli_call(c,
+		&(struct api_request){.method = "DELETE", .path = path.p, .repeatable = true},
+		&answer);
+	if (failed)
+		return failed;
+	cli_printf("%lld access tokens of %s deleted\n",
+		(long long)json_integer_value(json_object_get(answer, "deleted")), user);
+	json_decref(answer);
+	return EXIT_DONE;
+}
+
+/* ---- update, rotate: of the newer API ---- */
+
+static void append_v1_path(const char *name, const char *verb, struct buf *path)
+{
+	buf_append_str(path, STR("/v1/tokens/"));
+	url_encode(str_of(name), false, path);
+	buf_append_str(path, str_of(verb));
+}
+
+/* Sends @_takes_body with "kind". */
+static int send_v1(struct cli *c, const char *method, const char *path, json_t *_takes_body,
+	bool repeatable, json_t **ret)
+{
+	if (args_has(c->args, "service"))
+		json_object_set_new(_takes_body, "kind", json_string("SERVICE"));
+	_cleanup_buf_ struct buf body;
+	buf_init(&body, TEXT_MAX);
+	render_json(_takes_body, -1, &body);
+	json_decref(_takes_body);
+	return cli_call(c,
+		&(struct api_request){.method = method,
+			.path = path,
+			.body = buf_str(&body),
+			.repeatable = repeatable},
+		ret);
+}
+
+int cmd_token_update(struct cli *c)
+{
+	const char *name = args_value(c->args, "name");
+	const char *description = args_value(c->args, "description");
+	size_t roles_n;
+	char *const *roles = args_values(c->args, "roles", &roles_n);
+	name = name ? name : "";
+	if (!description && !roles_n)
+		return cli_usage_error(c, "osmo token update",
+			"one of the arguments --description/-d --roles/-r is required");
+	if (roles_n && !args_has(c->args, "service"))
+		return cli_failf(c, EXIT_FAILED, "Roles are not supported for personal tokens.");
+	json_t *body = json_object(), *list = json_array();
+	for (size_t i = 0; i < roles_n; i++)
+		json_array_append_new(list, json_string(roles[i]));
+	if (description)
+		json_object_set_new(body, "description", json_string(description));
+	if (roles_n)
+		json_object_set(body, "roles", list);
+	json_decref(list);
+	json_object_set_new(body, "updateMask",
+		json_string(!description ? "roles"
+			    : roles_n    ? "description,roles"
+					 : "description"));
+	_cleanup_buf_ struct buf path;
+	buf_init(&path, TEXT_MAX);
+	append_v1_path(name, "", &path);
+	json_t *answer;
+	int failed = send_v1(c, "PATCH", path.p, body, true, &answer);
+	if (failed)
+		return failed;
+	json_decref(answer);
+	cli_printf("Access token %s updated\n", name);
+	return EXIT_DONE;
+}
+
+bool cmd_token_parse_overlap(struct str text, int64_t *ret_s)
+{
+	static const struct {
+		char unit;
+		int64_t s;
+	} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+	uint64_t n;
+	if (str_eq(text, STR("0"))) {
+		*ret_s = 0;
+		return true;
+	}
+	for (size_t i = 0; text.n && i < ARRAY_SIZE(units); i++) {
+		if (text.p[text.n - 1] != units[i].unit)
+			continue;
+		if (!str_to_u64(str_sub(text, 0, text.n - 1), &n) || n > 1000000)
+			return false;
+		*ret_s = (int64_t)n * units[i].s;
+		return true;
+	}
+	return false;
+}
+
+/* Who rotates the very token that the login is by would be logged out by it. */
+static int keep_login(struct cli *c, const char *name, const json_t *secret)
+{
+	struct jwt jwt;
+	struct login *login = &c->login;
+	if (!login->osmo_token || !json_is_string(secret) ||
+		jwt_parse(str_of(login->id_token), &jwt).code != STATUS_OK)
+		return EXIT_DONE;
+	const char *kind = args_has(c->args, "service") ? "SERVICE" : "USER";
+	bool same = jwt.token_name && jwt.token_kind && strcmp(jwt.token_name, name) == 0 &&
+		    strcmp(jwt.token_kind, kind) == 0;
+	jwt_done(&jwt);
+	if (!same)
+		return EXIT_DONE;
+	char *old = login->refresh_token;
+	login->refresh_token = xstrdup(json_string_value(secret));
+	if (old)
+		secret_wipe(old, strlen(old));
+	free(old);
+	/* in the old form the address has the token in it */
+	if (login->refresh_url)
+		login->refresh_url[strcspn(login->refresh_url, "?#")] = '\0';
+	int failed = cli_exchange(c, login);
+	struct status saved = cli_login_save(c);
+	if (!status_is_ok(&saved))
+		return cli_failf(c, EXIT_FAILED,
+			"The token is rotated, but the login could not be saved: %s\nPlease "
+			"re-login with \"osmo login\"",
+			saved.message);
+	return failed;
+}
+
+static void show_old_secret(const struct cli *c, const json_t *answer)
+{
+	const char *until = json_string_value(
+		json_object_get(json_object_get(answer, "token"), "oldSecretUntil"));
+	if (until && !c->json)
+		cli_printf("The old token is good until %s\n", until);
+}
+
+int cmd_token_rotate(struct cli *c)
+{
+	const char *name = args_value(c->args, "name");
+	const char *overlap = args_value(c->args, "overlap");
+	const char *expires = args_value(c->args, "expires_at");
+	int64_t overlap_s = 0;
+	name = name ? name : "";
+	if (overlap)
+		(void)cmd_token_parse_overlap(str_of(overlap), &overlap_s); /* was checked */
+	json_t *body = json_object();
+	if (overlap_s) {
+		char text[32];
+		snprintf(text, sizeof text, "%llds", (long long)overlap_s);
+		json_object_set_new(body, "overlap", json_string(text));
+	}
+	if (expires)
+		json_object_set_new(body, "expireDate", json_string(expires));
+	_cleanup_buf_ struct buf path;
+	buf_init(&path, TEXT_MAX);
+	append_v1_path(name, ":rotate", &path);
+	json_t *answer;
+	int failed = send_v1(c, "POST", path.p, body, false, &answer);
+	if (failed)
+		return failed;
+	const json_t *secret = json_object_get(answer, "secret");
+	show_secret(c, secret);
+	show_old_secret(c, answer);
+	failed = keep_login(c, name, secret);
+	json_decref(answer);
+	return failed;
 }
 
 /* ---- list ---- */

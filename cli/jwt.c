@@ -43,7 +43,9 @@ struct status jwt_parse(struct str text, struct jwt *ret)
 	*ret = (struct jwt){.has_expiry = json_is_number(expiry),
 		.expiry_s = json_number_value(expiry),
 		.name = claim_text(claims, "name"),
-		.unique_name = claim_text(claims, "unique_name")};
+		.unique_name = claim_text(claims, "unique_name"),
+		.token_name = claim_text(claims, "osmo_token_name"),
+		.token_kind = claim_text(claims, "osmo_token_kind")};
 	json_decref(claims);
 	return status_ok();
 }
@@ -52,6 +54,8 @@ void jwt_done(struct jwt *j)
 {
 	free(j->name);
 	free(j->unique_name);
+	free(j->token_name);
+	free(j->token_kind);
 	*j = (struct jwt){.has_expiry = false};
 }
 

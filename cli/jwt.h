@@ -15,6 +15,8 @@ struct jwt {
 	double expiry_s;   /* claim "exp" */
 	char *name;        /* claim "name", or NULL */
 	char *unique_name; /* claim "unique_name", or NULL */
+	/* The access token that it was made from: claims "osmo_token_name", "osmo_token_kind". */
+	char *token_name, *token_kind;
 };
 
 /* INVALID_ARGUMENT  @text is not three parts, the second of them base64url of a JSON object

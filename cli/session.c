@@ -314,7 +314,9 @@ static int fail_client(struct cli *c, const struct http_response *r)
 		json_loadb(buf_str(&r->body).p, r->body.n, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 	const json_t *error_code = json_object_get(body, "error_code");
 	const json_t *text = json_object_get(body, "message");
-	bool known = error_code && json_is_string(text);
+	/* of /api, or a google.rpc.Status of /v1 */
+	bool known = (error_code || json_is_integer(json_object_get(body, "code"))) &&
+		     json_is_string(text);
 	struct str message = known ? (struct str){json_string_value(text), json_string_length(text)}
 				   : buf_str(&r->body);
 	const char *name = json_string_value(error_code);

@@ -143,8 +143,74 @@ static const struct command token_list = {.name = "list",
 	ARGS(token_list_args),
 	.run = cmd_token_list};
 
-static const struct command *const token_commands[] = {
-	&token_set, &token_delete, &token_list, NULL};
+static bool check_overlap(struct str value, struct buf *why)
+{
+	int64_t seconds;
+	if (cmd_token_parse_overlap(value, &seconds))
+		return true;
+	buf_printf(why, "Invalid overlap: %.*s, expected 90s, 30m, 24h, 7d or 0", STR_ARG(value));
+	return false;
+}
+
+static const struct arg token_update_args[] = {TOKEN_NAME,
+	{.names = {"--description", "-d"},
+		.dest = "description",
+		.count = ARG_ONE,
+		.help = "New description of the token."},
+	SERVICE("Update a service token."),
+	{.names = {"--roles", "-r"},
+		.dest = "roles",
+		.count = ARG_SOME,
+		.help = "New roles for the token, instead of those it has. Only applicable for "
+			"service tokens."}};
+static const struct command token_update = {.name = "update",
+	.help = "Change description or roles of a token.",
+	.epilog = "Ex. osmo token update my-token --description \"My new description\"\n"
+		  "Ex. osmo token update my-service --service --roles osmo-user osmo-backend",
+	.manual = "What is not given stays as it is, and so do the token itself and its expiry "
+		  "date.",
+	.raw = true,
+	ARGS(token_update_args),
+	.run = cmd_token_update};
+
+static const struct arg token_rotate_args[] = {TOKEN_NAME,
+	{.names = {"--overlap", "-o"},
+		.dest = "overlap",
+		.count = ARG_ONE,
+		.check = check_overlap,
+		.help = "How long the old token stays good beside the new one, like 90s, 30m, 24h "
+			"or 7d, at most 30d (default 0: not at all)."},
+	{.names = {"--expires-at", "-e"},
+		.dest = "expires_at",
+		.count = ARG_ONE,
+		.check = check_date,
+		.help = "New expiration date of the token. Without it the date stays. The date is "
+			"based on UTC time. Format: YYYY-MM-DD"},
+	SERVICE("Rotate a service token."), FORMAT_TYPE};
+static const struct command token_rotate = {.name = "rotate",
+	.help = "Replace a token by a new one of the same name.",
+	.epilog = "Ex. osmo token rotate my-token --overlap 24h",
+	.manual = "Name, roles and description stay. Whoever uses the old token is refused from "
+		  "then on, or after the overlap; a token that an earlier overlap kept ends at "
+		  "once. The new token is printed once and cannot be shown again. If it is the "
+		  "one that the login is by, the login goes on with the new one.",
+	.raw = true,
+	ARGS(token_rotate_args),
+	.run = cmd_token_rotate};
+
+static const struct arg token_delete_all_args[] = {
+	{.dest = "user", .count = ARG_ONE, .help = "Name of the user."}};
+static const struct command token_delete_all = {.name = "delete-all",
+	.help = "Delete all tokens of a user (administrators).",
+	.epilog = "Ex. osmo token delete-all alice@example.com",
+	.manual = "Deletes all personal tokens of the user, as when somebody has left or has lost "
+		  "a laptop. Service tokens stay.",
+	.raw = true,
+	ARGS(token_delete_all_args),
+	.run = cmd_token_delete_all};
+
+static const struct command *const token_commands[] = {&token_set, &token_delete, &token_list,
+	&token_update, &token_rotate, &token_delete_all, NULL};
 static const struct command token = {.name = "token",
 	.help = "Set and delete access tokens.",
 	.commands = token_commands,

@@ -11,7 +11,7 @@ import pytest
 from env import argparse_reference, fake_osmo, login_yaml, program
 
 COMMANDS = ([], ["login"], ["logout"], ["version"], ["token"], ["token", "set"], ["token", "delete"],
-            ["token", "list"], ["profile"], ["profile", "set"], ["profile", "list"], ["check"],
+            ["token", "list"], ["token", "update"], ["token", "rotate"], ["token", "delete-all"], ["profile"], ["profile", "set"], ["profile", "list"], ["check"],
             ["completion"], ["man"])
 SET_PAGE = """\
 usage: osmo token set [-h] [--expires-at EXPIRES_AT] [--description DESCRIPTION] [--service] [--roles ROLES [ROLES ...]] [--format-type {json,text}] name
@@ -95,7 +95,7 @@ def test_no_arguments_print_the_help(osmo):
 @pytest.mark.parametrize("arguments, message", [
     (["token"], "osmo token: error: the following arguments are required: command"),
     (["token", "frob"],
-     "osmo token: error: argument command: invalid choice: 'frob' (choose from 'set', 'delete', 'list')"),
+     "osmo token: error: argument command: invalid choice: 'frob' (choose from 'set', 'delete', 'list', 'update', 'rotate', 'delete-all')"),
     (["token", "set"], "osmo token set: error: the following arguments are required: name"),
     (["token", "set", "--roles", "a", "name"],
      "osmo token set: error: the following arguments are required: name"),

@@ -26,7 +26,7 @@ def bash_completes(osmo, *words):
     (["osmo", ""], ["login", "logout", "version", "token", "profile", "check", "completion", "man", "--log-level",
                     "--cacert", "-h", "--help"]),
     (["osmo", "to"], ["token"]),
-    (["osmo", "--log-level", "DEBUG", "token", ""], ["set", "delete", "list", "-h", "--help"]),
+    (["osmo", "--log-level", "DEBUG", "token", ""], ["set", "delete", "list", "update", "rotate", "delete-all", "-h", "--help"]),
     (["osmo", "token", "list", "-"], ["--service", "-s", "--format-type", "-t", "-h", "--help"]),
     (["osmo", "token", "set", "--e"], ["--expires-at"]),
     (["osmo", "token", "set", "-t", ""], ["json", "text"]),
@@ -67,7 +67,7 @@ def test_fish_offers_what_fits(osmo, tmp_path):
             capture_output=True, text=True, check=True, env=program.environment(HOME=tmp_path))
         return [each.split("\t")[0] for each in result.stdout.splitlines()]
 
-    assert sorted(offers("osmo token ")) == ["delete", "list", "set"]
+    assert sorted(offers("osmo token ")) == ["delete", "delete-all", "list", "rotate", "set", "update"]
     assert sorted(offers("osmo token set --")) == ["--description", "--expires-at", "--format-type", "--help",
                                                    "--roles", "--service"]
     assert sorted(offers("osmo token set --format-type ")) == ["json", "text"]

@@ -7,6 +7,7 @@ import contextlib
 import datetime
 import io
 import os
+import re
 
 
 def date(text):
@@ -14,6 +15,12 @@ def date(text):
         datetime.datetime.strptime(text, "%Y-%m-%d")
     except ValueError:
         raise argparse.ArgumentTypeError(f"Invalid date format: {text}") from None
+    return text
+
+
+def overlap(text):
+    if not re.fullmatch(r"0|\d{1,6}[smhd]", text):
+        raise argparse.ArgumentTypeError(f"Invalid overlap: {text}, expected 90s, 30m, 24h, 7d or 0")
     return text
 
 
@@ -76,6 +83,28 @@ def add_token(modules):
                             **raw(epilog="Ex. osmo token list"))
     verb.add_argument("--service", "-s", action="store_true", help="List all service tokens.")
     add_format_type(verb)
+    verb = verbs.add_parser("update", help="Change description or roles of a token.",
+                            **raw(epilog='Ex. osmo token update my-token --description "My new description"\n'
+                                         "Ex. osmo token update my-service --service --roles osmo-user osmo-backend"))
+    verb.add_argument("name", help="Name of the token.")
+    verb.add_argument("--description", "-d", help="New description of the token.")
+    verb.add_argument("--service", "-s", action="store_true", help="Update a service token.")
+    verb.add_argument("--roles", "-r", nargs="+",
+                      help="New roles for the token, instead of those it has. Only applicable for service tokens.")
+    verb = verbs.add_parser("rotate", help="Replace a token by a new one of the same name.",
+                            **raw(epilog="Ex. osmo token rotate my-token --overlap 24h"))
+    verb.add_argument("name", help="Name of the token.")
+    verb.add_argument("--overlap", "-o", type=overlap,
+                      help="How long the old token stays good beside the new one, like 90s, 30m, 24h or 7d, at most "
+                           "30d (default 0: not at all).")
+    verb.add_argument("--expires-at", "-e", type=date,
+                      help="New expiration date of the token. Without it the date stays. The date is based on UTC "
+                           "time. Format: YYYY-MM-DD")
+    verb.add_argument("--service", "-s", action="store_true", help="Rotate a service token.")
+    add_format_type(verb)
+    verb = verbs.add_parser("delete-all", help="Delete all tokens of a user (administrators).",
+                            **raw(epilog="Ex. osmo token delete-all alice@example.com"))
+    verb.add_argument("user", help="Name of the user.")
 
 
 def add_login(modules):
