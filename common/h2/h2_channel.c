@@ -21,8 +21,8 @@
 #include <string.h>
 
 enum {
-	/* A connection that lived shorter is followed by another at once only one time in a row;
-	 * requests wait out the pause. */
+	/* A connection that lived shorter is followed by another at once only one time in a row.
+	 * Requests wait out the pause if it was of use; else the attempt has failed. */
 	SHORT_LIFE_MS = 1000,
 	/* Addresses so young are used without another look-up. */
 	FRESH_ADDRESSES_MS = 1000,
@@ -246,26 +246,31 @@ static void slot_failed(struct slot *slot)
 		fail_waiting(slot->channel);
 }
 
-/* Its connection is over, after a life in which it was of use: another one. */
-static void slot_renew(struct slot *slot, int64_t lived_ms)
-{
-	slot->link = NULL;
-	slot->state = SLOT_IDLE;
-	bool again_short = slot->short_lived && lived_ms < SHORT_LIFE_MS;
-	slot->short_lived = lived_ms < SHORT_LIFE_MS;
-	if (!slot->short_lived)
-		backoff_reset(&slot->backoff);
-	if (slot >= slot->channel->slots + slot->channel->n_slots)
-		return; /* there are fewer addresses now */
-	if (again_short)
-		slot_pause(slot);
-	else
-		slot_begin(slot);
-}
-
 static int64_t lived_ms(const struct link *link)
 {
 	return (clock_mono(&clock_system).us - link->ready_at.us) / US_PER_MS;
+}
+
+/* Its connection, which was ready, is over or leaving: another one, of the next address, because
+ * this one's server may be about to stop. */
+static void slot_renew(struct slot *slot, const struct link *link)
+{
+	bool is_short = lived_ms(link) < SHORT_LIFE_MS;
+	bool again_short = slot->short_lived && is_short;
+	slot->link = NULL;
+	slot->state = SLOT_IDLE;
+	slot->next_address++;
+	slot->short_lived = is_short;
+	if (!is_short)
+		backoff_reset(&slot->backoff);
+	if (slot >= slot->channel->slots + slot->channel->n_slots)
+		return; /* there are fewer addresses now */
+	if (!again_short)
+		slot_begin(slot);
+	else if (h2_connection_was_of_use(link->connection))
+		slot_pause(slot);
+	else
+		slot_failed(slot);
 }
 
 static void on_ready(void *arg)
@@ -295,7 +300,7 @@ static void on_leaving(void *arg, bool pinged_too_much)
 		ch->keepalive_ms *= 2;
 	link->slot = NULL;
 	list_add_tail(&ch->leaving, &link->node);
-	slot_renew(slot, lived_ms(link));
+	slot_renew(slot, link);
 }
 
 static void on_closed(void *arg, const char *why)
@@ -303,25 +308,20 @@ static void on_closed(void *arg, const char *why)
 	struct link *link = arg;
 	struct h2_channel *ch = link->channel;
 	struct slot *slot = link->slot;
-	int64_t lived = lived_ms(link);
-	bool was_ready = link->was_ready;
 	snprintf(ch->reason, sizeof ch->reason, "%s", why);
-	link_free(link);
-	if (was_ready)
+	log_debug(link->was_ready ? "h2.closed" : "h2.failed",
+		LOG_TEXT("server", ch->options.authority), LOG_TEXT("reason", why));
+	if (link->was_ready) {
 		count(&ch->stats.connections, -1);
-	if (!slot)
-		return;
-	if (was_ready) {
-		log_debug("h2.closed", LOG_TEXT("server", ch->options.authority),
-			LOG_TEXT("reason", why));
-		slot_renew(slot, lived);
-		return;
+		if (slot)
+			slot_renew(slot, link);
+	} else {
+		count(&ch->stats.failed, 1);
+		slot->link = NULL;
+		slot->next_address++;
+		slot_connect(slot);
 	}
-	log_debug("h2.failed", LOG_TEXT("server", ch->options.authority), LOG_TEXT("reason", why));
-	count(&ch->stats.failed, 1);
-	slot->link = NULL;
-	slot->next_address++;
-	slot_connect(slot);
+	link_free(link);
 }
 
 static struct status open_connection(struct slot *slot, struct link *link)

@@ -45,6 +45,7 @@ struct h2_connection {
 	unsigned depth; /* of callbacks on the stack */
 	bool open;      /* the socket is */
 	bool settled;   /* the server's SETTINGS came */
+	bool of_use;    /* it brought an answer */
 	bool blocked;   /* the socket takes no more at the moment */
 	bool leaving;   /* no more requests */
 	bool pinged_too_much;
@@ -163,6 +164,11 @@ bool h2_connection_has_room(const struct h2_connection *c)
 				     c->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
+bool h2_connection_was_of_use(const struct h2_connection *c)
+{
+	return c->of_use;
+}
+
 static void request_failed(struct h2_connection *c, struct h2_request *r, enum h2_end end)
 {
 	r->state_ = H2_REQUEST_ENDED;
@@ -251,6 +257,7 @@ static void on_end_stream(struct h2_connection *c, int32_t id)
 	struct h2_request *r = nghttp2_session_get_stream_user_data(c->session, id);
 	if (!r)
 		return;
+	c->of_use = true;
 	if (r->sent_ < r->body.n)
 		reset_stream(c, id);
 	request_ended(c, r, H2_END_COMPLETE);

@@ -61,6 +61,8 @@ DEFINE_CLEANUP(struct h2_connection *, h2_connection_free);
 /* Ready, not leaving, fewer requests on it than the server allows, and the socket takes what is
  * written. */
 bool h2_connection_has_room(const struct h2_connection *c);
+/* Did any request on it get an answer? */
+bool h2_connection_was_of_use(const struct h2_connection *c);
 /* Sends @r; it must have room. */
 void h2_connection_send(struct h2_connection *c, struct h2_request *r);
 /* Gives up a request on it, as h2_channel_cancel says. */

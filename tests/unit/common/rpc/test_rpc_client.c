@@ -896,17 +896,27 @@ static void a_server_that_hangs_up_is_not_called_in_a_loop(void **state)
 	expect_ok(&o);
 	h2_peer_close(p);
 	h2_peer_accept(p, world.listener, NULL, 0); /* at once */
-	while (rpc_client_stats(world.client).opened < 2)
-		usleep(1000);
+	start(&o);
+	answer(p, h2_peer_request(p));
+	expect_ok(&o);
 	int64_t before = now_ms();
 	h2_peer_close(p);
 	while (rpc_client_stats(world.client).connections)
 		usleep(1000);
-	start(&o); /* waits for the connection to come */
+	start(&o); /* waits for the connection to come, because the last one was of use */
 	h2_peer_accept(p, world.listener, NULL, 0);
 	assert_in_range(now_ms() - before, 45, PATIENCE_S * 1000);
 	answer(p, h2_peer_request(p));
 	expect_ok(&o);
+	h2_peer_close(p);
+	h2_peer_accept(p, world.listener, NULL, 0);
+	while (rpc_client_stats(world.client).opened < 4)
+		usleep(1000);
+	h2_peer_close(p); /* this one was not */
+	while (rpc_client_stats(world.client).connections)
+		usleep(1000);
+	start(&o);
+	expect(&o, STATUS_UNAVAILABLE, "The service cannot be reached");
 	close_world();
 }
 
