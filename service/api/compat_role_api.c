@@ -138,7 +138,7 @@ struct call_step compat_api_get_role(void *self, struct call *c)
 	return call_finished(c, &role_to_pb(role, c->arena)->base);
 }
 
-/* Writes a list of roles, one after the other. */
+/* Writes a list of roles, one after the other, once all are found right. */
 struct put_context {
 	struct call *call;
 	const struct api *api;
@@ -181,7 +181,7 @@ static struct call_step put_roles(
 	for (size_t i = 0; i < n; i++) {
 		struct status parsed = role_from_pb(in[i], c->arena, &context->roles[i]);
 		if (parsed.code == STATUS_OK)
-			parsed = role_name_check(context->roles[i].name);
+			parsed = role_app_check(api->roles, &context->roles[i]);
 		if (parsed.code != STATUS_OK)
 			return call_failed(c, parsed);
 	}

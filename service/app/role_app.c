@@ -55,6 +55,13 @@ static struct status check_mutable(const struct role_app *app, struct str name, 
 	return status_ok();
 }
 
+struct status role_app_check(const struct role_app *app, const struct role *role)
+{
+	TRY(role_name_check(role->name));
+	TRY(check_size(role));
+	return check_mutable(app, role->name, false);
+}
+
 struct write_work {
 	const struct role_app *app;
 	struct str name;
@@ -97,9 +104,7 @@ static struct store_waiter write_waiter(const struct role_app *app, struct str n
 struct status role_app_put(const struct role_app *app, const struct role *role, struct arena *arena,
 	struct store_waiter waiter, store_done_fn *done)
 {
-	TRY(role_name_check(role->name));
-	TRY(check_size(role));
-	TRY(check_mutable(app, role->name, false));
+	TRY(role_app_check(app, role));
 	store_role_put(
 		app->store, role, write_waiter(app, role->name, arena, waiter, done), on_written);
 	return status_ok();

@@ -248,6 +248,19 @@ def test_a_name_that_is_too_long_for_a_permission_is_too_long(api, n):
     assert api.stored() == before
 
 
+@pytest.mark.parametrize("wrong", [
+    {"name": "a b"}, {"name": ""}, {"name": "osmo-admin"}, {"name": "long", "description": "d" * 1025},
+    {"name": "act", "policies": [{"actions": ["http:x"]}]}, {"name": "act", "policies": [{"actions": [7]}]},
+    {"name": "many", "policies": [{"actions": []}] * 1000}])
+def test_of_several_roles_none_is_stored_when_one_is_wrong(api, wrong):
+    good = [{"name": f"good{i}", "description": "", "policies": [{"actions": ["http:/x:Get"]}]} for i in range(2)]
+    before = api.stored()
+    for configs in ([*good, wrong], [good[0], wrong, good[1]]):
+        reply = api.http("PUT", "/api/configs/role", json={"configs": configs})
+        assert reply.status_code == 400 and reply.json()["message"], reply.text
+        assert api.stored() == before
+
+
 # --- Messages ---
 
 def methods():
