@@ -121,9 +121,9 @@ STATFS = """
 #include <sys/vfs.h>
 int statfs(const char *path, struct statfs *ret)
 {
-	(void)path;
-	*ret = (struct statfs){.f_type = 0x6969}; /* NFS_SUPER_MAGIC */
-	return 0;
+    (void)path;
+    *ret = (struct statfs){.f_type = 0x6969}; /* NFS_SUPER_MAGIC */
+    return 0;
 }
 """
 
