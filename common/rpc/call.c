@@ -4,6 +4,7 @@
 #include "google/rpc/error_details.pb-c.h"
 #include "google/rpc/status.pb-c.h"
 
+#include <assert.h>
 #include <string.h>
 
 static const char *const metadata_names[CALL_METADATA_COUNT] = {
@@ -118,6 +119,7 @@ bool call_fail(struct call *call, struct status status)
 {
 	if (!claim(call))
 		return false;
+	assert(!status_is_ok(&status)); /* there would be no reply to go with it */
 	call->status = status;
 	tell_finished(call);
 	return true;
