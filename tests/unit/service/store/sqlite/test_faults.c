@@ -38,6 +38,10 @@ enum {
 };
 struct truth {
 	enum fact tokens[MAX_TOKENS];
+	enum fact rotated; /* alice's "rotates" has its second secret */
+	enum fact of_gone; /* the service tokens of "gone" */
+	enum fact of_old;  /* that of "old", which expired long ago */
+	bool has_others;   /* these are there at all */
 };
 
 static void name_of(int n, char ret[16])
@@ -100,6 +104,76 @@ static void list_all(struct store_driver *d, size_t *ret_n, struct status *ret)
 	*ret = driver_list(d, &query, text, sizeof text, ret_n);
 }
 
+/* --- The life of tokens --- */
+
+static struct token *rotating(const char *hash_of)
+{
+	struct token_fields f = {.owner = STR("alice"),
+		.name = STR("rotates"),
+		.expires = {TODAY},
+		.hash = make_hash("alice", hash_of)};
+	return token_new(&f);
+}
+
+static void insert_others(struct store_driver *d, struct truth *truth)
+{
+	_cleanup_(token_unrefp) struct token *r = rotating("first");
+	_cleanup_(token_unrefp) struct token *g1 = make_token(TOKEN_SERVICE, "gone", "g1", TODAY),
+					     *g2 = make_token(TOKEN_SERVICE, "gone", "g2", TODAY),
+					     *old = make_token(TOKEN_SERVICE, "old", "old", 1);
+	assert_ok(driver_insert(d, r));
+	assert_ok(driver_insert(d, g1));
+	assert_ok(driver_insert(d, g2));
+	assert_ok(driver_insert(d, old));
+	truth->has_others = true;
+	truth->of_gone = truth->of_old = PRESENT;
+}
+
+static bool worked(struct status status)
+{
+	assert_true(status_is_ok(&status) || status.code == STATUS_UNAVAILABLE);
+	return status_is_ok(&status);
+}
+
+static void change_others(struct store_driver *d, struct truth *truth)
+{
+	size_t n = 0;
+	_cleanup_(token_unrefp) struct token *first = rotating("first"),
+					     *second = rotating("second");
+	truth->rotated = worked(driver_replace(d, first, second)) ? PRESENT : UNSURE;
+	const struct store_token_use use = {make_hash("alice", "t001"), {5}, STR("192.0.2.1")};
+	(void)worked(driver_used(d, &use, 1, 1));
+	bool deleted = worked(driver_delete_all(d, TOKEN_SERVICE, "gone", 10, &n, NULL));
+	assert_true(!deleted || n == 2);
+	truth->of_gone = deleted ? ABSENT : UNSURE;
+	bool purged = worked(driver_purge(d, 10, 10, &n));
+	/* A batch whose commit failed and was done all the same is not counted again. */
+	assert_true(!purged || n <= 1);
+	truth->of_old = purged ? ABSENT : UNSURE;
+}
+
+static bool is_there(struct store_driver *d, const char *owner, const char *name)
+{
+	struct token_hash hash = make_hash(owner, name);
+	struct status status = driver_by_hash(d, &hash, NULL);
+	assert_true(status_is_ok(&status) || status.code == STATUS_NOT_FOUND);
+	return status_is_ok(&status);
+}
+
+static void audit_others(struct store_driver *d, const struct truth *truth)
+{
+	if (!truth->has_others)
+		return;
+	bool second = is_there(d, "alice", "second");
+	assert_true(truth->rotated == UNSURE || second == (truth->rotated == PRESENT));
+	assert_true(second != is_there(d, "alice", "first")); /* one of them, never both */
+	bool g1 = is_there(d, "gone", "g1"), old = is_there(d, "old", "old");
+	assert_true(g1 == is_there(d, "gone", "g2")); /* both or none */
+	assert_true(truth->of_gone == UNSURE || g1 == (truth->of_gone == PRESENT));
+	assert_true(truth->of_old == UNSURE || old == (truth->of_old == PRESENT));
+	assert_int_equal(store_token_counts(d->store).service_tokens, 2 * g1 + old);
+}
+
 /* A few of everything; each may fail. */
 static void use(struct store_driver *d, struct truth *truth)
 {
@@ -116,6 +190,8 @@ static void use(struct store_driver *d, struct truth *truth)
 	status = driver_profile_change(d, "alice", &change);
 	assert_true(status_is_ok(&status) || status.code == STATUS_UNAVAILABLE);
 	do_delete(d, truth, 2);
+	if (truth->has_others)
+		change_others(d, truth);
 }
 
 static void wait_until_healthy(struct store_driver *d)
@@ -141,6 +217,7 @@ static void audit(struct store_driver *d, const struct truth *truth)
 	list_all(d, &n, &status);
 	assert_ok(status);
 	assert_int_equal(store_token_counts(d->store).user_tokens, n);
+	audit_others(d, truth);
 }
 
 static int first_column(void *arg, int n, char **values, char **names)
@@ -199,6 +276,7 @@ static bool round_with(enum fault_kind kind, int64_t first, int64_t n, bool at_o
 	open_faulty(&d);
 	assert_ok(store_driver_open(&d));
 	fill(&d, &truth);
+	insert_others(&d, &truth);
 	if (at_open)
 		store_driver_close(&d);
 	fault_vfs_fail(kind, first, n);

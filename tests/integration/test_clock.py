@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wall clock jumps by five minutes, in either direction, under a running service: nothing breaks."""
+
+import pathlib
+import subprocess
+import time
+
+import grpc
+import pytest
+
+from env import pb, program
+
+# The time of day plus the seconds in a file; clocks that only go forward stay as they are.
+JUMP = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+    char text[32] = "";
+    int result = (int)syscall(SYS_clock_gettime, id, t);
+    if (result == 0 && id == CLOCK_REALTIME) {
+        int fd = (int)syscall(SYS_openat, AT_FDCWD, getenv("JUMP_FILE"), O_RDONLY);
+        if (fd >= 0) {
+            if (syscall(SYS_read, fd, text, sizeof text - 1) > 0)
+                t->tv_sec += atol(text);
+            syscall(SYS_close, fd);
+        }
+    }
+    return result;
+}
+"""
+
+
+class Jumping:
+    def __init__(self, folder):
+        self.file = folder / "jump"
+        self.set(0)
+        source, self.library = folder / "jump.c", folder / "jump.so"
+        source.write_text(JUMP)
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", self.library, source], check=True)
+        self.env = {"LD_PRELOAD": self.library, "JUMP_FILE": self.file}
+
+    def set(self, seconds):
+        new = self.file.with_suffix(".new")
+        new.write_text(str(seconds))
+        new.rename(self.file)
+
+
+@pytest.mark.skipif(program.SANITIZED, reason="a sanitizer wants to be the first library")
+def test_jumps_of_five_minutes_break_nothing(start_service, tmp_path):
+    clock = Jumping(tmp_path)
+    service = start_service(env=clock.env)
+    with pb.channel(service.grpc) as channel:
+        tokens = pb.Stub(channel, "osmo.token.v1.TokenService")
+        auth = pb.Stub(channel, "osmo.token.v1.AuthService")
+        admin = service.admin_token
+        secret = tokens.Set({"name": "steady"}, token=admin).secret
+
+        def exchange():
+            return auth.Exchange({"token": secret}).token
+
+        def opens(credential):
+            try:
+                return tokens.WhoAmI({}, token=credential).token_name == "steady"
+            except grpc.RpcError as error:
+                assert error.code() == grpc.StatusCode.UNAUTHENTICATED
+                return False
+
+        offset, made = 0, 0
+        for step in (300, -300, -300, 300, 300, 300, -300, -300, -300, 300):
+            before, old = exchange(), offset
+            offset += step
+            clock.set(offset)
+            time.sleep(0.02)
+            # A JWT of before a jump back is good; of before one ahead it has lived its 300 seconds.
+            assert opens(before) == (offset <= old)
+            assert opens(secret) and opens(exchange())
+            name = f"t{made}"
+            made += 1
+            answer = tokens.Set({"name": name}, token=admin)
+            assert abs(answer.token.create_time.seconds - (time.time() + offset)) < 5
+            rotated = tokens.Rotate({"name": name, "overlap": "1000s"}, token=admin)
+            for each in (answer.secret, rotated.secret):
+                assert tokens.WhoAmI({}, token=each).token_name == name
+            tokens.Delete({"name": name}, token=admin)
+            decision = auth.Authorize({"credential": secret, "method": "GET", "path": "/api/pool"}, token=admin)
+            assert decision.allowed
+        assert [each.name for each in tokens.List({}, token=admin).tokens] == ["admin", "steady"]
+        # Timers are on a clock that does not jump: the service is healthy, and stops when told.
+        health = pb.Stub(channel, "grpc.health.v1.Health")
+        assert health.Check({}).status == 1
+    started = time.monotonic()
+    service.stop()
+    assert time.monotonic() - started < 10
+    assert not [line for line in service.log.splitlines() if '"level":"error"' in line], pathlib.Path(service.log_path)
