@@ -25,12 +25,3 @@ static inline grpc_arg library_int_arg(const char *key, int value)
 	} name = {.in = key}; /* gRPC forgot the const, it changes nothing */
 	return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = name.out, .value.integer = value};
 }
-
-static inline grpc_arg library_string_arg(const char *key, const char *value)
-{
-	union {
-		const char *in;
-		char *out;
-	} name = {.in = key}, text = {.in = value};
-	return (grpc_arg){.type = GRPC_ARG_STRING, .key = name.out, .value.string = text.out};
-}

@@ -23,14 +23,6 @@ void rpc_metadata_read(
 	}
 }
 
-struct str rpc_metadata_find(const grpc_metadata_array *from, struct str key)
-{
-	for (size_t i = 0; i < from->count; i++)
-		if (str_eq(slice_str(&from->metadata[i].key), key))
-			return slice_str(&from->metadata[i].value);
-	return (struct str){NULL, 0};
-}
-
 bool rpc_metadata_add(struct rpc_metadata *m, const char *key, struct str value)
 {
 	assert(m->n < RPC_METADATA_MAX);

@@ -13,13 +13,10 @@
 void rpc_metadata_read(
 	const grpc_metadata_array *from, const struct call_trust *trust, struct call *call);
 
-/* The value of the first entry named @key, or an empty string. */
-struct str rpc_metadata_find(const grpc_metadata_array *from, struct str key);
-
 enum {
-	RPC_METADATA_MAX = 2 * CALL_METADATA_COUNT, /* a client sends some of them twice */
+	RPC_METADATA_MAX =
+		CALL_REPLY_HEADER_COUNT + 2, /* the request's id, the details of an error */
 };
-static_assert((int)RPC_METADATA_MAX > (int)CALL_REPLY_HEADER_COUNT + 1, "room for an answer");
 
 /* Metadata to send; owns its values. */
 struct rpc_metadata {
