@@ -18,6 +18,7 @@ from env import h2raw, pb, program
 
 CODES = grpc.StatusCode
 SERVICES = ["TokenService", "AuthService", "ProfileService", "RoleService"]
+ALL_SERVICES = [*(f"osmo.token.v1.{name}" for name in SERVICES), "osmo.compat.v1.CompatService"]
 
 
 def day(offset):
@@ -264,11 +265,20 @@ def test_of_several_roles_none_is_stored_when_one_is_wrong(api, wrong):
 # --- Messages ---
 
 def methods():
-    return [(service, method) for service in SERVICES
-            for method in pb.pool().FindServiceByName(f"osmo.token.v1.{service}").methods]
+    return [(service, method) for service in ALL_SERVICES for method in pb.pool().FindServiceByName(service).methods]
 
 
-def fields(descriptor, depth=3):
+def build(descriptor, parts):
+    maps = {name: parts.pop(name) for name in list(parts)
+            if isinstance(parts[name], dict)}
+    result = pb.message(descriptor.full_name)(**parts)
+    for name, entries in maps.items():
+        for key, value in entries.items():
+            getattr(result, name)[key].CopyFrom(value)
+    return result
+
+
+def fields(descriptor, depth=5):
     """Messages of this type, most of them nonsense in one place or another."""
     one = {
         "string": st.one_of(st.text(max_size=40), st.sampled_from(
@@ -279,9 +289,13 @@ def fields(descriptor, depth=3):
     }
     parts = {}
     for field in descriptor.fields:
+        if field.type == field.TYPE_MESSAGE and depth == 0:
+            continue
+        if field.type == field.TYPE_MESSAGE and field.message_type.GetOptions().map_entry:
+            entry = fields(field.message_type.fields_by_name["value"].message_type, depth - 1)
+            parts[field.name] = st.dictionaries(st.sampled_from(["base", "path", "method", "", "x"]), entry, max_size=4)
+            continue
         if field.type == field.TYPE_MESSAGE:
-            if depth == 0:
-                continue
             value = fields(field.message_type, depth - 1)
         elif field.type == field.TYPE_STRING:
             value = one["string"]
@@ -291,12 +305,14 @@ def fields(descriptor, depth=3):
             value = one["int"]
         elif field.type == field.TYPE_INT64:
             value = one["long"]
+        elif field.type == field.TYPE_DOUBLE:
+            value = st.floats()
         else:
             raise AssertionError(f"a type that is not tried yet: {field.full_name}")
         if field.label == field.LABEL_REPEATED:
             value = st.lists(value, max_size=5)
         parts[field.name] = value
-    return st.fixed_dictionaries({}, optional=parts).map(lambda d: pb.message(descriptor.full_name)(**d))
+    return st.fixed_dictionaries({}, optional=parts).map(lambda parts: build(descriptor, parts))
 
 
 FUZZ = hypothesis.settings(
@@ -317,7 +333,7 @@ def victim(tmp_path_factory):
 
 
 def call_raw(api, service, method, data, **keywords):
-    call = api.channel.unary_unary(f"/osmo.token.v1.{service}/{method.name}")
+    call = api.channel.unary_unary(f"/{service}/{method.name}")
     return call.future(data, metadata=[("authorization", f"Bearer {api.admin}")], timeout=program.PATIENCE_S, **keywords)
 
 
