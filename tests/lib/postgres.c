@@ -69,7 +69,7 @@ static void find_user(struct pg_server *s)
 }
 
 /* In the child: the program, as the user, with its words in the log. It dies with the test. */
-static void run_program(const struct pg_server *s, const char *const *argv)
+static void run_program(const struct pg_server *s, const char *folder, const char *const *argv)
 {
 	char path[512];
 	int log = open(s->log, O_WRONLY | O_CREAT | O_APPEND, 0666);
@@ -78,7 +78,7 @@ static void run_program(const struct pg_server *s, const char *const *argv)
 	if (geteuid() == 0 && (setgid(s->gid) != 0 || setuid(s->uid) != 0))
 		_exit(126);
 	prctl(PR_SET_PDEATHSIG, SIGQUIT);
-	snprintf(path, sizeof path, "%s/%s", s->bin, argv[0]);
+	snprintf(path, sizeof path, "%s/%s", folder, argv[0]);
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -107,7 +107,7 @@ static void make_cluster(struct pg_server *s)
 	int result;
 	pid_t pid = fork();
 	if (pid == 0)
-		run_program(s, argv);
+		run_program(s, s->bin, argv);
 	if (waitpid(pid, &result, 0) != pid || result != 0) {
 		show_log(s);
 		die("initdb failed");
@@ -147,7 +147,7 @@ void pg_server_start(struct pg_server *s)
 	argv[n] = NULL;
 	for (int waited = 0; waited < PATIENCE_MS; waited += 10) {
 		if (!s->pid && (s->pid = fork()) == 0)
-			run_program(s, argv);
+			run_program(s, s->bin, argv);
 		PGconn *conn = try_connect(s, "postgres");
 		if (conn) {
 			PQfinish(conn);
@@ -260,4 +260,61 @@ const char *pg_server_sql(const struct pg_server *s, const char *database, const
 	PQclear(result);
 	PQfinish(conn);
 	return text;
+}
+
+/* --- pgbouncer --- */
+
+struct pg_pooler {
+	char folder[64];
+	pid_t pid;
+};
+
+const char *pg_pooler_url(const struct pg_pooler *p, const char *database)
+{
+	static char url[160];
+	snprintf(url, sizeof url, "host=%s port=6432 user=postgres dbname=%s", p->folder, database);
+	return url;
+}
+
+struct pg_pooler *pg_pooler_new(const struct pg_server *s)
+{
+	struct pg_pooler *p = xnew(struct pg_pooler);
+	char config[96];
+	snprintf(p->folder, sizeof p->folder, "%s", s->folder);
+	snprintf(config, sizeof config, "%s/pgbouncer.ini", s->folder);
+	FILE *f = fopen(config, "w");
+	if (!f)
+		die("cannot write pgbouncer.ini");
+	fprintf(f,
+		"[databases]\n* = host=%s port=5432 user=postgres\n[pgbouncer]\n"
+		"listen_addr =\nlisten_port = 6432\nunix_socket_dir = %s\nauth_type = any\n"
+		"pool_mode = transaction\ndefault_pool_size = 4\nmax_client_conn = 200\n"
+		"server_lifetime = 5\nlogfile = %s/pgbouncer.log\n",
+		s->folder, s->folder, s->folder);
+	fclose(f);
+	const char *argv[] = {"pgbouncer", "-q", config, NULL};
+	p->pid = fork();
+	if (p->pid == 0)
+		run_program(s, "/usr/sbin", argv);
+	for (int waited = 0; waited < PATIENCE_MS; waited += 10) {
+		PGconn *conn = PQconnectdb(pg_pooler_url(p, "postgres"));
+		bool good = PQstatus(conn) == CONNECTION_OK;
+		PQfinish(conn);
+		if (good)
+			return p;
+		usleep(10000);
+	}
+	show_log(s);
+	die("pgbouncer does not start: is the package pgbouncer installed?");
+	return NULL;
+}
+
+void pg_pooler_free(struct pg_pooler *p)
+{
+	int result;
+	if (!p)
+		return;
+	kill(p->pid, SIGKILL);
+	waitpid(p->pid, &result, 0);
+	free(p);
 }

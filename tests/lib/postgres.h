@@ -28,3 +28,10 @@ const char *pg_server_folder(const struct pg_server *s);
 /* Runs SQL; the first column of the first row of the last result, or "". Valid until the next call.
  */
 const char *pg_server_sql(const struct pg_server *s, const char *database, const char *sql);
+
+/* pgbouncer in front of a server, sharing connections by transaction; gone as the server is. */
+struct pg_pooler;
+struct pg_pooler *pg_pooler_new(const struct pg_server *s);
+void pg_pooler_free(struct pg_pooler *p);
+/* As pg_server_url. */
+const char *pg_pooler_url(const struct pg_pooler *p, const char *database);

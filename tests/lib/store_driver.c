@@ -118,9 +118,19 @@ static struct status open_sqlite(struct store_driver *d)
 
 static struct pg_server *server;
 
+static struct pg_pooler *pooler;
+
 static void stop_server(void)
 {
+	pg_pooler_free(pooler);
 	pg_server_free(server);
+}
+
+struct pg_pooler *store_driver_pooler(void)
+{
+	if (!pooler)
+		pooler = pg_pooler_new(store_driver_server());
+	return pooler;
 }
 
 struct pg_server *store_driver_server(void)
@@ -147,8 +157,11 @@ static struct status open_postgres(struct store_driver *d)
 {
 	if (!d->url && !d->database[0])
 		make_database(d);
+	const char *url = d->url      ? d->url
+			  : d->pooler ? pg_pooler_url(store_driver_pooler(), d->database)
+				      : pg_server_url(d->server, d->database);
 	struct postgres_store_options options = {
-		.url = d->url ? d->url : pg_server_url(d->server, d->database),
+		.url = url,
 		.direct_url = d->direct_url,
 		.pooler = d->pooler,
 		.home = d->loop,
@@ -162,7 +175,24 @@ static struct status open_postgres(struct store_driver *d)
 		.pq = d->pq,
 	};
 	TRY(postgres_store_open(&options, &d->store));
-	return driver_check(d);
+	if (d->listener)
+		store_add_listener(d->store, d->listener);
+	return status_ok();
+}
+
+static void on_begun(void *arg, const struct status *status)
+{
+	(void)status;
+	latch_down(arg);
+}
+
+void store_driver_begin(struct store_driver *d, struct latch *latch)
+{
+	start_loop(d);
+	struct status status = open_postgres(d);
+	if (!status_is_ok(&status))
+		abort();
+	store_check(d->store, (struct store_waiter){d->loop, MONO_TIME_NEVER, latch}, on_begun);
 }
 
 struct status store_driver_open(struct store_driver *d)
@@ -170,9 +200,15 @@ struct status store_driver_open(struct store_driver *d)
 	log_setup(LOG_ERROR, LOG_FORMAT_JSON); /* faults are what some tests are about */
 	start_loop(d);
 	const char *adapter = getenv("TEST_STORE");
-	if (!d->server && !d->url && adapter && strcmp(adapter, "postgres") == 0)
+	bool through_pooler = adapter && strcmp(adapter, "pgbouncer") == 0;
+	if (!d->server && !d->url && adapter && strcmp(adapter, "sqlite") != 0) {
 		d->server = store_driver_server();
-	struct status status = d->server || d->url ? open_postgres(d) : open_sqlite(d);
+		d->pooler = d->pooler || through_pooler;
+	}
+	bool postgres = d->server || d->url;
+	struct status status = postgres ? open_postgres(d) : open_sqlite(d);
+	if (status_is_ok(&status) && postgres)
+		status = driver_check(d);
 	if (!status_is_ok(&status))
 		store_driver_close(d);
 	return status;

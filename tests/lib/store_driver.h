@@ -2,8 +2,9 @@
 /* A store for tests: opened in a folder of its own, or on a database of its own, with calls that
  * wait for their answer.
  *
- * TEST_STORE names the adapter: "sqlite" (the default) or "postgres", for which a server is started
- * once for all tests of the program. The callbacks run on a loop thread of the driver's. */
+ * TEST_STORE names the adapter: "sqlite" (the default), "postgres", for which a server is started
+ * once for all tests of the program, or "pgbouncer", which stands before such a server. The
+ * callbacks run on a loop thread of the driver's. */
 #pragma once
 
 #include "common/base/clock.h"
@@ -32,19 +33,24 @@ struct store_driver {
 	char database[64];        /* empty: a new one is made */
 	const char *url;          /* instead of server and database */
 	const char *direct_url;
-	bool pooler;
+	bool pooler; /* by way of pgbouncer */
 	const struct pq *pq;
+	const struct store_listener *listener; /* added before the first operation */
 	int n_connections, statement_timeout_ms, connect_timeout_ms;
 };
 
-/* The server of TEST_STORE=postgres; it ends with the program. */
+/* The server of TEST_STORE=postgres, and what is before it; they end with the program. */
 struct pg_server *store_driver_server(void);
+struct pg_pooler *store_driver_pooler(void);
 
 /* Opens a store in a new folder under /tmp. */
 void store_driver_init(struct store_driver *d);
 /* With d->vfs, d->clock and so on as they are set; makes the folder if there is none yet. A
  * PostgreSQL store is waited for: its error is that of the first check. */
 struct status store_driver_open(struct store_driver *d);
+/* Opens a PostgreSQL store without waiting: @latch is taken down when it has answered. */
+struct latch;
+void store_driver_begin(struct store_driver *d, struct latch *latch);
 /* Stops the store; its data stay. */
 void store_driver_close(struct store_driver *d);
 /* Closes, and removes the folder. */
@@ -95,7 +101,6 @@ struct token *make_token(
 struct token_hash make_hash(const char *owner, const char *name);
 
 /* What a driver call waits on, for tests that start operations themselves. */
-struct latch;
 struct latch *latch_new(int count);
 void latch_free(struct latch *l);
 void latch_down(struct latch *l);

@@ -197,6 +197,11 @@ static const char set_up_sql[] =
 	"CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' "
 	"ELSE current_setting('synchronous_commit') END, false)";
 
+const char *pg_connection_settings_sql(void)
+{
+	return set_up_sql;
+}
+
 static void on_set_up_result(struct pg_unit *u, int statement, const PGresult *result)
 {
 	struct pg_connection *c = container_of(u, struct pg_connection, set_up);

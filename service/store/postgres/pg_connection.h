@@ -104,3 +104,6 @@ void pg_connection_begin(struct pg_connection *c, struct pg_unit *u);
 void pg_connection_add(struct pg_connection *c, enum pg_statement id, struct pg_params *params);
 /* Ends the unit and sends it. A failure is told by on_end, later. */
 void pg_connection_end(struct pg_connection *c);
+
+/* What a session sets for itself, for tests of plans. */
+const char *pg_connection_settings_sql(void);
