@@ -160,7 +160,8 @@ static int run_command(const struct options *o)
 		const char *name;
 		struct status (*run)(const struct options *o);
 	} commands[] = {{"admin-token", service_make_admin_token}, {"backup", commands_backup},
-		{"check", commands_check}, {"migrate", service_migrate}};
+		{"check", commands_check}, {"import-osmo", service_import_osmo},
+		{"migrate", service_migrate}};
 	size_t i = 0;
 	while (strcmp(commands[i].name, options_command(o)->name) != 0)
 		i++; /* the table of options knows no others */

@@ -132,6 +132,11 @@ static const struct option_spec specs[] = {
 		.check = postgres_store_check_url, .group = "Storage",
 		.help = "past the pooler, to hear of other replicas' changes; without it they hold "
 			"after --cache-ttl"},
+	{.name = "osmo-url", STRING(osmo_url), .metavar = "URL", .check = postgres_store_check_url,
+		.flags = OPTION_COMMAND_ONLY | OPTION_REQUIRED, .group = "Storage",
+		.help = "the existing database: postgresql://USER@HOST/NAME, without the password"},
+	{.name = "osmo-password-file", STRING(osmo_password_file), .metavar = "FILE",
+		.flags = OPTION_COMMAND_ONLY, .group = "Storage", .help = "its password"},
 	{.name = "check-store", FLAG(check_store), .group = "Storage",
 		.help = "read all of the embedded database before the start, and refuse a damaged one"},
 	{.name = "cache-ttl", DURATION(cache_ttl_ms), .metavar = "TIME", .initial = "30s", .min = 0,
@@ -287,6 +292,10 @@ static const char *const backup_options[] = {"data-dir", "log-level", "log-forma
 static const char *const migrate_options[] = {"data-dir", "log-level", "log-format", "store",
 	"postgres-url", "postgres-password-file", "encryption-key-file", NULL};
 
+static const char *const import_options[] = {"osmo-url", "osmo-password-file", "data-dir",
+	"log-level", "log-format", "store", "postgres-url", "postgres-password-file",
+	"encryption-key-file", NULL};
+
 static const struct option_command commands[] = {
 	{"admin-token",
 		"make a new admin token in DIR/admin.token, when it was lost or has expired; the "
@@ -302,6 +311,11 @@ static const struct option_command commands[] = {
 		backup_options, NULL},
 	{"migrate", "bring the schema of the database up to date, as a start does, and exit",
 		migrate_options, NULL},
+	{"import-osmo",
+		"copy access tokens, roles and profiles of an existing OSMO 6.0 database, which "
+		"stays as it is; what is there already is left alone; with the embedded store the "
+		"service must not be running",
+		import_options, NULL},
 };
 
 static const struct option_manual manual[] = {

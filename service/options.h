@@ -27,6 +27,7 @@ struct service_options {
 	int64_t postgres_connections, postgres_connect_timeout_ms, postgres_statement_timeout_ms;
 	int64_t cache_ttl_ms, cache_max_bytes;
 	bool check_store;
+	char *osmo_url, *osmo_password_file; /* of import-osmo */
 	/* TLS */
 	char *tls_cert_file, *tls_key_file, *tls_client_ca_file;
 	int tls_client_auth;

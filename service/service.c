@@ -28,6 +28,7 @@
 #include "service/auth/server_key.h"
 #include "service/commands.h"
 #include "service/files.h"
+#include "service/import_osmo.h"
 #include "service/interceptor/access_log.h"
 #include "service/interceptor/authn.h"
 #include "service/interceptor/authz.h"
@@ -1038,6 +1039,38 @@ static struct status run_command(
 struct status service_make_admin_token(const struct options *o)
 {
 	return run_command(o, make_admin_token);
+}
+
+static void print_left_out(void *arg, const char *text)
+{
+	(void)arg;
+	fprintf(stderr, "%s\n", text);
+}
+
+static struct status import_existing(struct service *s)
+{
+	const struct service_options *v = s->values;
+	TRY(migrate(s));
+	struct import_osmo_result r = {.tokens = 0};
+	struct status status = import_osmo(&(struct import_osmo_options){.url = v->osmo_url,
+						   .password_file = v->osmo_password_file,
+						   .store = s->store,
+						   .home = s->control,
+						   .clock = &clock_system,
+						   .left_out = print_left_out},
+		&r);
+	printf("imported: %lld roles, %lld profiles, %lld tokens (%lld more were there already)\n",
+		(long long)r.roles, (long long)r.profiles, (long long)r.tokens,
+		(long long)r.there_already);
+	if (status_is_ok(&status) && r.left_out)
+		return status_error(STATUS_FAILED_PRECONDITION, "%lld rows were left out",
+			(long long)r.left_out);
+	return status;
+}
+
+struct status service_import_osmo(const struct options *o)
+{
+	return run_command(o, import_existing);
 }
 
 struct status service_migrate(const struct options *o)

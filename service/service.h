@@ -43,5 +43,7 @@ void service_stop(struct service *s);
 
 /* `token-service admin-token`: a new admin token in the data directory. */
 struct status service_make_admin_token(const struct options *o);
+/* `token-service import-osmo` */
+struct status service_import_osmo(const struct options *o);
 /* `token-service migrate`: the schema as this program knows it. */
 struct status service_migrate(const struct options *o);
