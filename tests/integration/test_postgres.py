@@ -12,8 +12,8 @@ import time
 import pytest
 import requests
 
-from env import certificates, pb, program
-from env.postgres import Postgres, own
+from env import certificates, program
+from env.postgres import Pgbouncer, Postgres, own
 
 
 @pytest.fixture(scope="module")
@@ -397,3 +397,57 @@ def test_kill_9_of_database_and_service_loses_no_answer(own_server, start_replic
     assert len(told) > 50
     total = server.sql("SELECT sum(value) FROM counter WHERE name LIKE 'user_tokens%'")
     assert total == server.sql("SELECT count(*) FROM token WHERE kind = 0")
+
+
+# --- Behind a pooler ---
+
+
+@pytest.fixture
+def pooler(server):
+    result = Pgbouncer(server)
+    yield result
+    result.stop()
+
+
+def test_behind_a_pooler_changes_are_heard_of_past_it(server, pooler, start_replica, unique):
+    database = server.database(unique("db"))
+    options = ("--postgres-pooler", "transaction", "--postgres-direct-url", server.url(database))
+    one = start_replica(pooler.url(database), *options)
+    two = start_replica(pooler.url(database), *options)
+    name = unique()
+    secret = new_secret(one, name)
+    assert whoami(two, secret).status_code == 200
+    assert delete(one, name).status_code == 200
+    program.wait_until(lambda: whoami(two, secret).status_code == 401, "the deletion to arrive", 1)
+    assert metric(two, "token_service_postgres_notifications") == 1
+    assert "store.no_notifications" not in two.log
+
+
+def test_behind_a_pooler_alone_the_cache_bounds_what_is_stale(server, pooler, start_replica, unique):
+    database = server.database(unique("db"))
+    options = ("--postgres-pooler", "transaction", "--cache-ttl", "2s")
+    one, two = start_replica(pooler.url(database), *options), start_replica(pooler.url(database), *options)
+    name = unique()
+    secret = new_secret(one, name)
+    assert whoami(two, secret).status_code == 200
+    assert delete(one, name).status_code == 200
+    deleted = time.monotonic()
+    assert whoami(one, secret).status_code == 401
+    program.wait_until(lambda: whoami(two, secret).status_code == 401, "the cache to forget")
+    assert time.monotonic() - deleted < (6 if program.SANITIZED else 3)
+    assert metric(two, "token_service_postgres_notifications") == 0
+    assert "store.no_notifications" in two.log
+
+
+def test_a_pooler_that_restarts_is_got_over(server, start_replica, unique):
+    pooler = Pgbouncer(server)
+    port = pooler.port
+    service = start_replica(pooler.url(server.database(unique("db"))), "--postgres-pooler", "transaction")
+    new_secret(service, unique())
+    pooler.stop()
+    assert make_token(service, unique()).status_code == 503
+    pooler = Pgbouncer(server, listen_port=port)
+    try:
+        program.wait_until(lambda: make_token(service, unique()).status_code == 200, "writes to work again")
+    finally:
+        pooler.stop()

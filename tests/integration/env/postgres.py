@@ -151,3 +151,33 @@ class Postgres:
         if self.process.poll() is None:
             self.end(signal.SIGQUIT)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Pgbouncer:
+    """pgbouncer in front of a server, sharing connections by transaction; on a socket beside the server's."""
+
+    def __init__(self, server, **settings):
+        self.server = server
+        self.port = settings.get("listen_port") or free_port()
+        config = server.folder / f"pgbouncer-{self.port}.ini"
+        values = {"listen_addr": "127.0.0.1", "listen_port": self.port, "unix_socket_dir": server.folder,
+                  "auth_type": "any", "pool_mode": "transaction", "default_pool_size": 4,
+                  "max_client_conn": 200, "logfile": server.folder / f"pgbouncer-{self.port}.log", **settings}
+        config.write_text(
+            f"[databases]\n* = host={server.folder} port={server.port} user=postgres\n[pgbouncer]\n" +
+            "".join(f"{name} = {value}\n" for name, value in values.items()))
+        own(config, server.who)
+        self.process = subprocess.Popen(["/usr/sbin/pgbouncer", "-q", str(config)], cwd="/",
+                                        **drop_privileges(server.who))
+        program.wait_until(self.answers, "pgbouncer to start")
+
+    def answers(self):
+        return subprocess.run(["psql", "-qAt", self.url(), "-c", "SELECT 1"],
+                              capture_output=True).returncode == 0
+
+    def url(self, database="postgres"):
+        return f"postgresql://postgres@/{database}?host={self.server.folder}&port={self.port}"
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
