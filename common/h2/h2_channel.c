@@ -61,6 +61,7 @@ struct slot {
 	struct backoff backoff;
 	bool short_lived; /* the last connection was */
 	bool failing;     /* the last attempt failed */
+	bool cut_short;   /* the pause before was; the next one is not */
 	struct event timer;
 };
 
@@ -179,11 +180,36 @@ static void on_later(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+static void count_ready(const struct h2_channel *ch, int by)
+{
+	if (ch->options.all_ready)
+		atomic_fetch_add_explicit(ch->options.all_ready, by, memory_order_relaxed);
+}
+
+/* Another loop has found the server: what failed here is of the past. */
+static void try_if_others_are_ready(struct h2_channel *ch)
+{
+	if (!ch->options.all_ready ||
+		atomic_load_explicit(ch->options.all_ready, memory_order_relaxed) <= 0)
+		return;
+	for (size_t i = 0; i < ch->n_slots; i++) {
+		struct slot *slot = &ch->slots[i];
+		if (slot->state != SLOT_PAUSING || slot->cut_short)
+			continue;
+		event_del(&slot->timer);
+		slot->cut_short = true;
+		slot->failing = false;
+		slot_begin(slot);
+	}
+}
+
 void h2_channel_send(struct h2_channel *ch, struct h2_request *r)
 {
 	struct slot *slot = list_empty(&ch->waiting) ? choose(ch) : NULL;
 	list_init(&r->node_);
 	r->connection_ = NULL;
+	if (!slot && !is_hopeful(ch))
+		try_if_others_are_ready(ch);
 	if (slot) {
 		h2_connection_send(slot->link->connection, r);
 	} else if (!is_hopeful(ch)) {
@@ -256,13 +282,16 @@ static int64_t lived_ms(const struct link *link)
 static void slot_renew(struct slot *slot, const struct link *link)
 {
 	bool is_short = lived_ms(link) < SHORT_LIFE_MS;
+	count_ready(slot->channel, -1);
 	bool again_short = slot->short_lived && is_short;
 	slot->link = NULL;
 	slot->state = SLOT_IDLE;
 	slot->next_address++;
 	slot->short_lived = is_short;
-	if (!is_short)
+	if (!is_short) {
 		backoff_reset(&slot->backoff);
+		slot->cut_short = false;
+	}
 	if (slot >= slot->channel->slots + slot->channel->n_slots)
 		return; /* there are fewer addresses now */
 	if (!again_short)
@@ -283,6 +312,7 @@ static void on_ready(void *arg)
 	link->slot->failing = false;
 	count(&ch->stats.connections, 1);
 	count(&ch->stats.opened, 1);
+	count_ready(ch, 1);
 	pump(ch);
 }
 
@@ -453,7 +483,9 @@ static void slot_begin(struct slot *slot)
 static void on_pause_over(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
-	slot_begin(arg);
+	struct slot *slot = arg;
+	slot->cut_short = false;
+	slot_begin(slot);
 }
 
 /* --- life --- */

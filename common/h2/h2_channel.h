@@ -39,12 +39,16 @@ struct h2_channel_options {
 	struct tls_client *tls;        /* borrowed; NULL: none */
 	const char *authority;         /* borrowed; as a server expects it in requests */
 	struct worker_pool
-		*resolver;       /* borrowed; where names are looked up. NULL: address is none */
-	unsigned n_connections;  /* at least so many; 1 */
-	unsigned first_address;  /* which one to begin with; modulo their number */
-	size_t max_waiting;      /* requests without a connection; 1000 */
-	int64_t open_timeout_ms; /* of an attempt; 5 s */
-	int64_t keepalive_ms;    /* so long without a byte, and a connection is probed; 30 s */
+		*resolver;      /* borrowed; where names are looked up. NULL: address is none */
+	unsigned n_connections; /* at least so many; 1 */
+	unsigned first_address; /* which one to begin with; modulo their number */
+	/* Borrowed: how many connections are ready in all channels to this address, of all loops.
+	 * While there are any, a request does not wait for the end of a pause. NULL: there is no
+	 * other channel. */
+	_Atomic int *all_ready;
+	size_t max_waiting;           /* requests without a connection; 1000 */
+	int64_t open_timeout_ms;      /* of an attempt; 5 s */
+	int64_t keepalive_ms;         /* so long without a byte, and a connection is probed; 30 s */
 	int64_t keepalive_timeout_ms; /* of a probe; 10 s */
 	int64_t min_backoff_ms;       /* between attempts; 100 ms */
 	int64_t max_backoff_ms;       /* 2 s */

@@ -56,6 +56,7 @@ struct rpc_client {
 	bool *may_retry; /* by the index of the method */
 	size_t max_message_bytes;
 	sem_t stopped;
+	_Atomic int ready; /* connections, of all loops */
 };
 
 /* One attempt after the other at one RPC, in the arena of its call (or of its check). */
@@ -640,6 +641,7 @@ static void open_loops(struct rpc_client *client, const struct rpc_client_option
 			.authority = client->authority,
 			.resolver = client->resolver,
 			.n_connections = o->n_connections,
+			.all_ready = &client->ready,
 			.first_address = (first + (unsigned)i) % ADDRESS_RESOLVED_MAX,
 			.max_waiting = o->max_waiting,
 			.open_timeout_ms = o->open_timeout_ms,
