@@ -30,8 +30,8 @@ enum fact {
 /* The tokens of alice, by number, and what is known of each. */
 struct world {
 	struct store_driver d;
-	_Atomic uint8_t facts[MAX_TOKENS]; /* enum fact */
-	int next;                          /* that nobody used yet */
+	_Atomic(enum fact) facts[MAX_TOKENS];
+	int next; /* that nobody used yet */
 };
 
 static void name_of(int n, char ret[16])
@@ -86,6 +86,13 @@ static void assert_plausible(const struct status *status, enum status_code also)
 		fail_msg("%s: %s", status_code_name(status->code), status->message);
 }
 
+/* What a write says that changed nothing. The one before it, if its outcome is not known, may still
+ * be under way in a session that the server has not found to be cut off. */
+static enum fact fact_after(enum fact before, const struct status *status, enum fact told)
+{
+	return status->code == STATUS_UNAVAILABLE || before == UNSURE ? UNSURE : told;
+}
+
 static void do_insert(struct world *w, int n)
 {
 	char name[16];
@@ -94,7 +101,7 @@ static void do_insert(struct world *w, int n)
 	struct status status = driver_insert(&w->d, t);
 	enum fact before = w->facts[n];
 	assert_plausible(&status, before == ABSENT ? STATUS_OK : STATUS_ALREADY_EXISTS);
-	w->facts[n] = status.code == STATUS_UNAVAILABLE ? UNSURE : PRESENT;
+	w->facts[n] = status_is_ok(&status) ? PRESENT : fact_after(before, &status, PRESENT);
 }
 
 static void do_delete(struct world *w, int n)
@@ -102,8 +109,9 @@ static void do_delete(struct world *w, int n)
 	char name[16];
 	name_of(n, name);
 	struct status status = driver_delete(&w->d, TOKEN_USER, "alice", name, NULL);
-	assert_plausible(&status, w->facts[n] == PRESENT ? STATUS_OK : STATUS_NOT_FOUND);
-	w->facts[n] = status.code == STATUS_UNAVAILABLE ? UNSURE : ABSENT;
+	enum fact before = w->facts[n];
+	assert_plausible(&status, before == PRESENT ? STATUS_OK : STATUS_NOT_FOUND);
+	w->facts[n] = status_is_ok(&status) ? ABSENT : fact_after(before, &status, ABSENT);
 }
 
 static void look(struct world *w, int n)

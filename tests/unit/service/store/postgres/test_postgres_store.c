@@ -9,7 +9,7 @@
 #include "tests/lib/store_driver.h"
 #include "tests/lib/test.h"
 
-#include <signal.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,10 +30,13 @@ struct pair {
 
 static void on_token_changed(void *arg, const struct token_fields *token)
 {
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	struct pair *p = arg;
+	pthread_mutex_lock(&lock); /* its own changes come from its loop, others' from its keeper */
 	snprintf(p->last, sizeof p->last, "%d %.*s/%.*s", (int)token->kind, STR_ARG(token->owner),
 		STR_ARG(token->name));
 	p->last_hash = token->hash;
+	pthread_mutex_unlock(&lock);
 	atomic_fetch_add(&p->tokens, 1);
 }
 
