@@ -2,9 +2,9 @@
 /* Copies access tokens, roles and profiles of an existing OSMO database (PostgreSQL) into the
  * store.
  *
- * Read in one transaction that changes nothing; what is there already is left alone, so it can be
- * run again. Secrets keep working, because both keep the SHA-256 of a token. Blocking, off the
- * loops. */
+ * Read in one transaction that changes nothing. It can be run again: tokens that are there already
+ * are left alone, roles and profiles of the same name are written over. Secrets keep working,
+ * because both keep the SHA-256 of a token. Blocking, off the loops. */
 #pragma once
 
 #include "common/base/clock.h"

@@ -313,8 +313,8 @@ static const struct option_command commands[] = {
 		migrate_options, NULL},
 	{"import-osmo",
 		"copy access tokens, roles and profiles of an existing OSMO 6.0 database, which "
-		"stays as it is; what is there already is left alone; with the embedded store the "
-		"service must not be running",
+		"stays as it is; tokens that are there already are left alone, roles and profiles "
+		"written over; with the embedded store the service must not be running",
 		import_options, NULL},
 };
 
