@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from env import certificates, program
-from env.postgres import Pgbouncer, Postgres, own
+from env.postgres import Pgbouncer, Postgres, Standby, own
 
 
 @pytest.fixture(scope="module")
@@ -338,43 +338,71 @@ def test_of_several_hosts_the_one_that_takes_writes_is_used(own_server, start_re
     assert primary.sql("SELECT count(*) FROM token WHERE name <> 'admin'") == "1"
 
 
-def test_kill_9_of_database_and_service_loses_no_answer(own_server, start_replica, unique):
-    """Writers note what they were told; afterwards each answer holds."""
-    server = own_server("fsync=on")
-    service = start_replica(server.url())
-    known, lock, stop = {}, threading.Lock(), threading.Event()
+class Writers:
+    """Threads that make and delete tokens, and note what they were told."""
 
-    def write(service, number):
+    def __init__(self):
+        self.known, self.wrong = {}, []
+        self.numbers = iter(range(10**6))
+
+    def start(self, service, count=6):
+        self.ending = threading.Event()
+        self.threads = [threading.Thread(target=self._write, args=(service, next(self.numbers)))
+                        for _ in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def stop(self):
+        self.ending.set()
+        for thread in self.threads:
+            thread.join()
+
+    def _write(self, service, number):
         session = requests.Session()
         session.headers.update(ADMIN)
         count = 0
-        while not stop.is_set():
+        while not self.ending.is_set():
             name = f"k{number}-{os.getpid()}-{count}x"
             count += 1
+            self.known[name] = "unsure"
             try:
                 made = session.post(f"{service.url}/v1/tokens", json={"name": name}, timeout=20)
-                state = "there" if made.status_code == 200 else "unsure"
-                assert made.status_code in (200, 503), made.text
-                with lock:
-                    known[name] = state
-                if state == "there" and count % 3 == 0:
-                    with lock:
-                        known[name] = "unsure"
+                self._note(made)
+                if made.status_code != 200:
+                    time.sleep(0.005)
+                    continue
+                self.known[name] = "there"
+                if count % 3 == 0:
+                    self.known[name] = "unsure"
                     gone = session.delete(f"{service.url}/v1/tokens/{name}", timeout=20)
-                    assert gone.status_code in (200, 503), gone.text
+                    self._note(gone)
                     if gone.status_code == 200:
-                        with lock:
-                            known[name] = "gone"
+                        self.known[name] = "gone"
             except requests.RequestException:
-                with lock:
-                    known[name] = "unsure"
                 time.sleep(0.01)
 
+    def _note(self, answer):
+        if answer.status_code not in (200, 503):
+            self.wrong.append(answer.text)
+
+    def told(self):
+        return sum(state != "unsure" for state in self.known.values())
+
+    def audit(self, server):
+        rows = set(server.sql("SELECT name FROM token").split("\n"))
+        lost = [name for name, state in self.known.items() if state == "there" and name not in rows]
+        risen = [name for name, state in self.known.items() if state == "gone" and name in rows]
+        print(f"{len(self.known)} tokens, {self.told()} answers that hold")
+        assert not lost and not risen and not self.wrong
+
+
+def test_kill_9_of_database_and_service_loses_no_answer(own_server, start_replica, unique):
+    """Writers note what they were told; afterwards each answer holds."""
+    server = own_server("fsync=on")
+    service = start_replica(server.url(), "--max-tokens-per-user", "0")
+    writers = Writers()
     for round_number in range(4):
-        stop.clear()
-        threads = [threading.Thread(target=write, args=(service, f"{round_number}-{i}")) for i in range(6)]
-        for thread in threads:
-            thread.start()
+        writers.start(service)
         time.sleep(0.4)
         if round_number % 2:
             service.kill()
@@ -383,20 +411,42 @@ def test_kill_9_of_database_and_service_loses_no_answer(own_server, start_replic
             server.start()
             program.wait_until(lambda: make_token(service, unique()).status_code == 200, "writes again")
             time.sleep(0.2)
-        stop.set()
-        for thread in threads:
-            thread.join()
+        writers.stop()
         if round_number % 2:
-            service = start_replica(server.url())
-    rows = set(server.sql("SELECT name FROM token").split("\n"))
-    lost = [name for name, state in known.items() if state == "there" and name not in rows]
-    risen = [name for name, state in known.items() if state == "gone" and name in rows]
-    told = [state for state in known.values() if state != "unsure"]
-    print(f"{len(known)} tokens, {len(told)} answers that hold, {len(known) - len(told)} unsure")
-    assert not lost and not risen
-    assert len(told) > 50
+            service = start_replica(server.url(), "--max-tokens-per-user", "0")
+    writers.audit(server)
+    assert writers.told() > 50
     total = server.sql("SELECT sum(value) FROM counter WHERE name LIKE 'user_tokens%'")
     assert total == server.sql("SELECT count(*) FROM token WHERE kind = 0")
+
+
+def test_a_failover_loses_no_answer_and_is_found(own_server, start_replica, unique):
+    """A standby is promoted while writers write; commits wait for it, so it has all that was answered."""
+    primary = own_server("fsync=on")
+    standby = Standby(primary)
+    try:
+        service = start_replica(f"postgresql://postgres@127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+                                "/postgres", "--max-tokens-per-user", "0")
+        secret = new_secret(service, unique())
+        assert whoami(service, secret).status_code == 200
+        writers = Writers()
+        writers.start(service)
+        time.sleep(0.5)
+        primary.end(signal.SIGKILL)
+        assert whoami(service, secret).status_code == 200  # from the cache
+        standby.sql("SELECT pg_promote()")
+        promoted = time.monotonic()
+        program.wait_until(lambda: make_token(service, unique()).status_code == 200, "writes to work again")
+        took = time.monotonic() - promoted
+        time.sleep(0.3)
+        writers.stop()
+        print(f"answered again {took:.2f} s after the promotion")
+        assert took < (10 if program.SANITIZED else 3)
+        writers.audit(standby)
+        assert writers.told() > 20
+        assert whoami(service, secret).status_code == 200
+    finally:
+        standby.stop()
 
 
 # --- Behind a pooler ---

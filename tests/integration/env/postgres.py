@@ -153,6 +153,25 @@ class Postgres:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+class Standby(Postgres):
+    """A hot standby of a server, which waits for it before it acknowledges a commit."""
+
+    def __init__(self, primary):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pg-test-", dir="/tmp"))
+        self.who = primary.who
+        self.folder.chmod(0o755)
+        own(self.folder, self.who)
+        self.port = free_port()
+        self.settings = primary.settings
+        self._run("pg_basebackup", "-h", primary.folder, "-p", primary.port, "-U", "postgres", "-D",
+                  self.folder / "data", "-R", "-c", "fast", "--no-sync")
+        self.start()
+        primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        primary.sql("SELECT pg_reload_conf()")
+        program.wait_until(lambda: primary.sql("SELECT sync_state FROM pg_stat_replication") == "sync",
+                           "the standby to follow")
+
+
 class Pgbouncer:
     """pgbouncer in front of a server, sharing connections by transaction; on a socket beside the server's."""
 
