@@ -104,6 +104,25 @@ def test_many_calls_at_once_all_arrive(hop):
     assert codes == [200] * (16 * 60)
 
 
+def test_when_one_thread_finds_the_service_again_all_do(start_service, start_gateway):
+    service = start_service()
+    gateway = start_gateway(service.grpc, "--threads", "4")
+
+    def codes(path, n):
+        """Each on a connection of its own, and so on any thread."""
+        return {requests.get(gateway.url + path, headers=bearer(service), timeout=program.PATIENCE_S).status_code
+                for _ in range(n)}
+
+    assert codes("/v1/whoami", 30) == {200}
+    address = service.grpc
+    service.stop()
+    program.wait_until(lambda: codes("/v1/whoami", 20) == {503}, "the service to be missed")
+    time.sleep(1)  # by now each thread pauses between attempts, a second and more
+    service = start_service(grpc=address)
+    program.wait_until(lambda: codes("/readyz", 1) == {200}, "readiness")
+    assert codes("/v1/whoami", 30) == {200}
+
+
 def has_ipv6():
     try:
         with socket.create_server(("::1", 0), family=socket.AF_INET6):
