@@ -811,7 +811,8 @@ static void a_server_that_does_not_read_gets_no_more_calls(void **state)
 	unsigned crowded = 0;
 	for (size_t i = 0; i < MANY; i++) {
 		prepare(&calls[i], SERVICE "Delete", &gone.base);
-		calls[i].call.deadline = mono_time_add_ms(clock_mono(&clock_system), 1000);
+		/* so long that all of them are under way at once, also where it is slow */
+		calls[i].call.deadline = mono_time_add_ms(clock_mono(&clock_system), 4000);
 		calls[i].call.metadata[CALL_AUTHORIZATION] =
 			(struct call_metadata){.value = {text, sizeof text}, .count = 1};
 		rpc_client_call(world.client, &calls[i].call);
