@@ -38,6 +38,7 @@ def mounted(tmp_path_factory):
     der = subprocess.run(["openssl", "ec", "-in", tls / "tls.key", "-pubout", "-outform", "DER"], check=True,
                          capture_output=True).stdout
     x, y = (base64.urlsafe_b64encode(part).decode().rstrip("=") for part in (der[-64:-32], der[-32:]))
+    (folder / "secrets/postgres-password").write_text("2")
     (folder / "external/jwks.json").write_text(json.dumps(
         {"keys": [{"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "1", "x": x, "y": y}]}))
     return folder

@@ -153,6 +153,7 @@ annotations:
 {{- $parts = append $parts (include "token-service.generated" (dict "root" $root "key" $key "value" $value)) }}
 {{- end }}
 {{- end }}
+{{- with .Values.postgres.existingSecret }}{{ $parts = append $parts (dict "secret" . "key" $root.Values.postgres.key) }}{{ end }}
 {{- with .Values.jwtKey.existingSecret }}{{ $parts = append $parts (dict "secret" . "key" $root.Values.jwtKey.key) }}{{ end }}
 {{- $text := "" }}
 {{- range $parts }}
@@ -174,6 +175,19 @@ annotations:
 {{- if .Values.autoscaling.enabled }}
 {{- fail "autoscaling.enabled: must be false with store: sqlite, one process owns the database" }}
 {{- end }}
+{{- end }}
+{{- if eq .Values.store "postgres" }}
+{{- if not .Values.postgres.url }}
+{{- fail "postgres.url: must be given with store: postgres" }}
+{{- end }}
+{{- if regexMatch "^[a-z]+://[^/@]*:[^/@]*@" .Values.postgres.url }}
+{{- fail "postgres.url: must not hold the password; name a Secret with postgres.existingSecret" }}
+{{- end }}
+{{- else if .Values.postgres.url }}
+{{- fail "postgres.url: must be empty with store: sqlite" }}
+{{- end }}
+{{- if and .Values.postgres.directUrl (ne .Values.options.postgresPooler "transaction") }}
+{{- fail "postgres.directUrl: must be given together with options.postgresPooler: transaction" }}
 {{- end }}
 {{- if and .Values.tls.existingSecret .Values.tls.certManager.enabled }}
 {{- fail "tls.certManager.enabled: must be false with tls.existingSecret, which is the certificate already" }}
@@ -245,6 +259,16 @@ grpc-listen: {{ printf "%s:50051" .Values.listenAddress | quote }}
 http-listen: {{ printf "%s:8080" .Values.listenAddress | quote }}
 {{ include "token-service.listenTls" . | trim }}
 data-dir: /var/lib/token-service
+store: {{ .Values.store }}
+{{- if eq .Values.store "postgres" }}
+postgres-url: {{ .Values.postgres.url | quote }}
+{{- with .Values.postgres.directUrl }}
+postgres-direct-url: {{ . | quote }}
+{{- end }}
+{{- if .Values.postgres.existingSecret }}
+postgres-password-file: /etc/token-service/secrets/postgres-password
+{{- end }}
+{{- end }}
 admin-token-file: /etc/token-service/secrets/admin-token
 encryption-key-file: /etc/token-service/secrets/encryption-key
 {{- if .Values.jwtKey.existingSecret }}
