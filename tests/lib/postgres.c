@@ -248,7 +248,13 @@ void pg_server_free(struct pg_server *s)
 const char *pg_server_sql(const struct pg_server *s, const char *database, const char *sql)
 {
 	static char text[4096];
-	PGconn *conn = try_connect(s, database);
+	/* Who went just now may still hold the last place for a while. */
+	PGconn *conn = NULL;
+	for (int i = 0; !conn && i < 1000; i++) {
+		conn = try_connect(s, database);
+		if (!conn)
+			usleep(10000);
+	}
 	if (!conn)
 		die("cannot connect");
 	PGresult *result = PQexec(conn, sql);
