@@ -6,7 +6,6 @@ import subprocess
 import time
 
 import grpc
-import pytest
 
 from env import pb, program
 
@@ -51,7 +50,6 @@ class Jumping:
         new.rename(self.file)
 
 
-@pytest.mark.skipif(program.SANITIZED, reason="a sanitizer wants to be the first library")
 def test_jumps_of_five_minutes_break_nothing(start_service, tmp_path):
     clock = Jumping(tmp_path)
     service = start_service(env=clock.env)
