@@ -142,6 +142,16 @@ def test_a_data_directory_on_nfs_is_refused(tmp_path):
     assert list((tmp_path / "data").iterdir()) == []
 
 
+def test_a_stop_leaves_all_in_the_database_and_no_log(start_service):
+    """Whoever copies the file of a service that is stopped has everything."""
+    for number in range(10):
+        service = start_service()
+        with pb.channel(service.grpc) as channel:
+            pb.Stub(channel, "osmo.token.v1.TokenService").Set({"name": f"t{number}"}, token=service.admin_token)
+        service.stop()
+        assert {path.name for path in service.data_dir.glob("tokens.db*")} == {"tokens.db"}
+
+
 class Garbage:
     """All bytes of the database become others."""
 
@@ -181,7 +191,8 @@ def test_a_database_that_breaks_is_unavailable_and_never_wrong_and_comes_back(st
         secret = tokens.Set({"name": "mine"}, token=service.admin_token).secret
         made |= {"mine"} | {tokens.Set({"name": f"t{i}", "description": "d" * 1000},
                                        token=service.admin_token).token.name for i in range(50)}
-    service.stop()  # all is in the database itself now, nothing in its log
+    service.stop()
+    assert not (service.data_dir / "tokens.db-wal").exists()  # all is in the database itself now
     broken = way(service.data_dir / "tokens.db")
     service = start_service("--cache-ttl", "0")
     with pb.channel(service.grpc) as channel:

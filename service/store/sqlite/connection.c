@@ -296,6 +296,8 @@ void connection_close(struct connection *c)
 {
 	for (size_t i = 0; i < STATEMENT_ID_COUNT; i++)
 		sqlite3_finalize(c->statements[i]);
+	if (c->db && c->damaged) /* what is good in the log stays there */
+		sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL);
 	if (c->db)
 		sqlite3_close_v2(c->db);
 	memset(c, 0, sizeof *c);

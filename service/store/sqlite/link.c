@@ -62,13 +62,19 @@ bool link_is_open(const struct link *l)
 	       l->epoch == atomic_load(&l->group->epoch);
 }
 
+void link_close(struct link *l)
+{
+	l->connection.damaged = l->connection.damaged || atomic_load(&l->group->damaged);
+	connection_close(&l->connection);
+}
+
 struct status link_use(struct link *l, bool *ret_anew)
 {
 	if (ret_anew)
 		*ret_anew = false;
 	if (link_is_open(l))
 		return status_ok();
-	connection_close(&l->connection);
+	link_close(l);
 	struct status status = status_error(STATUS_UNAVAILABLE, "the token store is away");
 	if (!l->backoff_ms || clock_mono(l->clock).us >= l->retry_at.us ||
 		atomic_load(&l->group->opened) != l->opened_before)
@@ -86,9 +92,4 @@ void link_note_damage(const struct link *l)
 		return;
 	log_error("store.damaged", LOG_TEXT("path", l->options.path),
 		LOG_TEXT("meaning", "nothing is read or written until it is whole again"));
-}
-
-void link_close(struct link *l)
-{
-	connection_close(&l->connection);
 }

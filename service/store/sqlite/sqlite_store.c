@@ -56,7 +56,6 @@ struct sqlite_store {
 	atomic_bool writes_fail;
 	_Atomic int64_t verify_at_us; /* when a damaged file may be looked at again */
 
-	atomic_int threads_left;
 	struct {
 		struct loop_task task;
 		struct loop *home;
@@ -338,12 +337,6 @@ static int until_upkeep_ms(const struct sqlite_store *s)
 	return us <= 0 ? 0 : us > MOST_MS * INT64_C(1000) ? MOST_MS : (int)(us / US_PER_MS) + 1;
 }
 
-static void thread_ends(struct sqlite_store *s)
-{
-	if (atomic_fetch_sub(&s->threads_left, 1) == 1)
-		loop_post(s->stop.home, &s->stop.task);
-}
-
 static void *writer_main(void *arg)
 {
 	struct sqlite_store *s = arg;
@@ -356,8 +349,12 @@ static void *writer_main(void *arg)
 		store_op_finish_all(&group);
 		upkeep(s);
 	}
+	/* The last connection to close empties the log, and those that only read cannot. */
+	pthread_join(s->checkpoints, NULL);
+	for (int i = 0; i < s->n_readers; i++)
+		pthread_join(s->readers[i], NULL);
 	link_close(&s->writing.link);
-	thread_ends(s);
+	loop_post(s->stop.home, &s->stop.task);
 	return NULL;
 }
 
@@ -398,7 +395,6 @@ static void *reader_main(void *arg)
 			store_op_finish(op, status);
 	}
 	link_close(&link);
-	thread_ends(s);
 	return NULL;
 }
 
@@ -406,7 +402,6 @@ static void *checkpointer_main(void *arg)
 {
 	struct sqlite_store *s = arg;
 	checkpointer_run(&s->checkpointer);
-	thread_ends(s);
 	return NULL;
 }
 
@@ -458,15 +453,12 @@ static void release(struct sqlite_store *s)
 	free(s);
 }
 
-static void on_threads_ended(struct loop_task *task)
+static void on_writer_ended(struct loop_task *task)
 {
 	struct sqlite_store *s = container_of(task, struct sqlite_store, stop.task);
 	void (*stopped)(void *arg) = s->stop.stopped;
 	void *arg = s->stop.arg;
 	pthread_join(s->writer, NULL);
-	pthread_join(s->checkpoints, NULL);
-	for (int i = 0; i < s->n_readers; i++)
-		pthread_join(s->readers[i], NULL);
 	release(s);
 	stopped(arg);
 }
@@ -477,7 +469,7 @@ static void stop(struct store *store, struct loop *home, void (*stopped)(void *a
 	s->stop.home = home;
 	s->stop.stopped = stopped;
 	s->stop.arg = arg;
-	s->stop.task.run = on_threads_ended;
+	s->stop.task.run = on_writer_ended;
 	op_queue_close(&s->writes);
 	op_queue_close(&s->reads);
 	checkpointer_close(&s->checkpointer);
@@ -514,7 +506,6 @@ static void start_thread(pthread_t *ret, void *(*run)(void *), void *arg, const 
 
 static void start_threads(struct sqlite_store *s)
 {
-	atomic_store(&s->threads_left, 2 + s->n_readers);
 	start_thread(&s->writer, writer_main, s, "store-writer");
 	start_thread(&s->checkpoints, checkpointer_main, s, "store-log");
 	for (int i = 0; i < s->n_readers; i++)
