@@ -14,6 +14,7 @@
 #include "service/domain/role.h"
 #include "service/interceptor/authn.h"
 #include "service/interceptor/client_version.h"
+#include "service/roles_config.h"
 #include "service/store/postgres/postgres_store.h"
 
 #include <stdio.h>
@@ -90,6 +91,7 @@ static const struct option_choice pooler_choices[] = {{"none", 0}, {"transaction
 #define SIZE(m) OPTION_SIZE_AT(struct service_options, m)
 #define ENUM(m) OPTION_ENUM_AT(struct service_options, m)
 #define LIST(m) OPTION_LIST_AT(struct service_options, m)
+#define SECTION(m) OPTION_SECTION_AT(struct service_options, m)
 
 /* clang-format off */
 static const struct option_spec specs[] = {
@@ -165,6 +167,9 @@ static const struct option_spec specs[] = {
 			"service/NAME"},
 	{.name = "default-roles", LIST(default_roles), .metavar = "ROLE", .initial = "osmo-user",
 		.check = role_name_check, .group = "Callers", .help = "roles of every user, and of personal tokens"},
+	{.name = "roles", SECTION(roles), .flags = OPTION_RELOADABLE, .group = "Callers",
+		.help = "roles that this file owns: a list of name, description and policies, each "
+			"a list of actions http:<path glob>:<method>"},
 	{.name = "dev-login", FLAG(dev_login), .group = "Callers",
 		.help = "believe x-osmo-user from anybody; on loopback and unix sockets only"},
 	{.name = "admin-token-file", STRING(admin_token_file), .metavar = "FILE", .group = "Callers",
@@ -458,12 +463,19 @@ struct status service_options_max_lifetime(
 	return status_ok();
 }
 
+static struct status check_roles(const struct service_options *v)
+{
+	_cleanup_(role_set_unrefp) struct role_set *roles = NULL;
+	return roles_config_parse(v->roles, &roles);
+}
+
 struct status service_options_check(const struct options *o)
 {
 	const struct service_options *v = options_values(o);
 	char text[32];
 	int32_t days;
 	TRY(check_tls(o, v));
+	TRY(check_roles(v));
 	TRY(check_ready_file(o, v));
 	TRY(check_store(o, v));
 	TRY(check_listeners(o, v));

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct yaml_node;
+
 enum service_store {
 	SERVICE_STORE_SQLITE,
 	SERVICE_STORE_POSTGRES
@@ -34,6 +36,7 @@ struct service_options {
 	bool insecure_plaintext;
 	/* Who callers are */
 	struct option_list trusted_proxies, mtls_identities, default_roles;
+	const struct yaml_node *roles; /* roles_config_parse */
 	bool dev_login;
 	char *admin_token_file;
 	char *external_issuer, *external_audience, *external_jwks_file;

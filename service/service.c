@@ -39,6 +39,7 @@
 #include "service/interceptor/request_id.h"
 #include "service/interceptor/token_use.h"
 #include "service/options.h"
+#include "service/roles_config.h"
 #include "service/store/cache.h"
 #include "service/store/migration.h"
 #include "service/store/postgres/postgres_store.h"
@@ -61,9 +62,9 @@ enum {
 };
 
 struct service {
-	struct options *options;
-	const struct service_options *values;
-	struct arena *arena; /* what is made of options and lives as long */
+	struct options *options, *reloaded;   /* the second is the latest, or NULL */
+	const struct service_options *values; /* of the first: texts of it are everywhere */
+	struct arena *arena;                  /* what is made of options and lives as long */
 
 	struct metrics *metrics;
 	struct schema *schema;
@@ -730,6 +731,19 @@ struct status service_start(struct options *o, struct service **ret)
 
 /* --- what the store must give before calls are answered --- */
 
+static struct options *latest_options(const struct service *s)
+{
+	return s->reloaded ? s->reloaded : s->options;
+}
+
+/* They were checked with the options. */
+static struct role_set *configured_roles(const struct service_options *v)
+{
+	struct role_set *roles = NULL;
+	struct status status = roles_config_parse(v->roles, &roles);
+	return status_is_ok(&status) ? roles : role_set_new();
+}
+
 static struct status prepare_roles(struct service *s)
 {
 	struct sync sync;
@@ -738,7 +752,8 @@ static struct status prepare_roles(struct service *s)
 	if (s->roles_run)
 		role_cache_reload(s->roles, waiter, sync_on_done);
 	else
-		role_cache_start(s->roles, waiter, sync_on_done);
+		role_cache_start(s->roles, configured_roles(options_values(latest_options(s))),
+			waiter, sync_on_done);
 	s->roles_run = true;
 	return sync_wait(&sync);
 }
@@ -920,6 +935,7 @@ static void free_all(struct service *s)
 	loop_free(s->control);
 	schema_free(s->schema);
 	metrics_free(s->metrics);
+	options_free(s->reloaded);
 	arena_free(s->arena);
 	free(s);
 }
@@ -948,18 +964,44 @@ static void on_option_changed(void *arg, const struct option_change *c)
 			LOG_TEXT("from", c->old), LOG_TEXT("to", c->new));
 }
 
+/* The configuration as it would be now, checked as a whole. */
+static struct status check_reload(const struct service *s)
+{
+	_cleanup_(options_freep) struct options *fresh = NULL;
+	TRY(options_reload(latest_options(s), NULL, NULL, &fresh));
+	return service_options_check(fresh);
+}
+
+static void on_roles_configured(void *arg, const struct status *status)
+{
+	(void)arg;
+	if (status_is_ok(status))
+		log_info("reload.roles");
+	else /* it is tried on */
+		log_warning("reload.roles", LOG_STATUS(status));
+}
+
+static void apply_options(struct service *s, const struct service_options *v)
+{
+	log_set_level((enum log_level)v->log_level);
+	if (s->roles_run)
+		role_cache_configure(s->roles, configured_roles(v),
+			(struct store_waiter){s->control, in_ms(TRY_MS), s}, on_roles_configured);
+}
+
 static void reload_options(struct service *s)
 {
 	_cleanup_(options_freep) struct options *fresh = NULL;
-	struct status status = options_reload(s->options, on_option_changed, NULL, &fresh);
-	if (status.code != STATUS_OK) {
+	struct status status = check_reload(s);
+	if (status_is_ok(&status))
+		status = options_reload(latest_options(s), on_option_changed, NULL, &fresh);
+	if (!status_is_ok(&status)) {
 		log_error("reload.options", LOG_STATUS(&status));
 		return;
 	}
-	/* The rest of the service keeps texts of the old values, which cannot change: of the new
-	 * ones only what can be reloaded is taken. */
-	const struct service_options *v = options_values(fresh);
-	log_set_level((enum log_level)v->log_level);
+	options_free(s->reloaded);
+	s->reloaded = TAKE_PTR(fresh);
+	apply_options(s, options_values(s->reloaded));
 }
 
 static void reload_tls(struct service *s)

@@ -14,7 +14,7 @@ struct options;
 struct service;
 
 /* Opens, binds and starts everything. From here on the process is alive; calls are UNAVAILABLE
- * until service_prepare has succeeded. @o is borrowed until the first service_reload.
+ * until service_prepare has succeeded. @o is borrowed until service_stop.
  *
  * Errors are one line for the operator, and do not mend by themselves. */
 struct status service_start(struct options *o, struct service **ret);
@@ -32,7 +32,7 @@ struct status service_announce(struct service *s);
 void service_addresses(
 	const struct service *s, char grpc[ADDRESS_TEXT_BYTES], char http[ADDRESS_TEXT_BYTES]);
 
-/* Reads options and TLS files again (SIGHUP) and logs what changed and what could not. */
+/* Reads options, keys and TLS files again (SIGHUP) and logs what changed and what could not. */
 void service_reload(struct service *s);
 
 /* Not ready from now on; still answering. The first half of a drain. */

@@ -835,6 +835,8 @@ struct status options_reload(
 		bool applied = s->flags & OPTION_RELOADABLE;
 		if (!applied)
 			keep_old(o, fresh, i);
+		if (!changed)
+			continue;
 		changed(arg, &(const struct option_change){.name = s->name,
 				     .old = buf_str(&before).p,
 				     .new = buf_str(&after).p,

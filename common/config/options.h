@@ -185,8 +185,8 @@ struct option_change {
 typedef void(options_changed_fn)(void *arg, const struct option_change *c);
 
 /* Reads the sources of @o again, secrets' files too, into a fresh *@ret; options that cannot be
- * reloaded keep their values. @changed is called for each option that differs. On an error nothing
- * was called and @o goes on. The caller swaps and frees. */
+ * reloaded keep their values. @changed (or NULL) is called for each option that differs. On an
+ * error nothing was called and @o goes on. The caller swaps and frees. */
 struct status options_reload(
 	const struct options *o, options_changed_fn *changed, void *arg, struct options **ret);
 

@@ -26,8 +26,9 @@ struct status role_name_check(struct str name)
 			    ROLE_NAME_MAX_BYTES, STR_ARG(name));
 }
 
-static struct status check_size(const struct role *role)
+struct status role_check(const struct role *role)
 {
+	TRY(role_name_check(role->name));
 	if (role->description.n > TOKEN_DESCRIPTION_MAX_BYTES)
 		return status_invalid("description",
 			"Description must be at most %d bytes long, got %zu",
@@ -57,8 +58,7 @@ static struct status check_mutable(const struct role_app *app, struct str name, 
 
 struct status role_app_check(const struct role_app *app, const struct role *role)
 {
-	TRY(role_name_check(role->name));
-	TRY(check_size(role));
+	TRY(role_check(role));
 	return check_mutable(app, role->name, false);
 }
 

@@ -23,6 +23,8 @@ struct role_set *role_app_list(const struct role_app *app);
 /* 1 to 255 bytes of UTF-8 without control bytes, spaces, commas and slashes.
  * INVALID_ARGUMENT on "name" otherwise. */
 struct status role_name_check(struct str name);
+/* Its name, and that it is not too large. INVALID_ARGUMENT. */
+struct status role_check(const struct role *role);
 /* All that role_app_put says of @role before it is written. */
 struct status role_app_check(const struct role_app *app, const struct role *role);
 

@@ -28,7 +28,8 @@ struct reader {
 struct asker {
 	struct list link;
 	struct loop_task task;
-	bool starts; /* it is the one of role_cache_start */
+	bool starts;                 /* it is the one of role_cache_start */
+	struct role_set *configured; /* it brings this, or NULL */
 	struct role_cache *cache;
 	struct store_waiter waiter;
 	store_done_fn *done;
@@ -59,7 +60,9 @@ struct role_cache {
 		struct mono_time confirmed; /* when the last good load began */
 		struct mono_time began;     /* the load under way */
 		struct list now, next;      /* who waits for it, and for the one behind it */
-		struct list defaults;       /* roles that are still to be put */
+		struct role_set *configured, *configured_next; /* the other from the next load on */
+		struct list defaults;    /* roles that are still to be put ... */
+		struct role_set *stored; /* ... and what their texts point into */
 		void (*on_stopped)(void *arg);
 		void *stopped_arg;
 	} own; /* home loop only */
@@ -274,18 +277,58 @@ static void want(struct role_cache *c, const struct role *role, struct arena *ar
 	list_add_tail(&c->own.defaults, &w->link);
 }
 
-/* Lists what is to be put so that @roles have the defaults. */
-static void compare_with_defaults(struct role_cache *c, const struct role_set *roles)
+/* What the configuration gave up is a role like all others. */
+static void unlock(struct role_cache *c, const struct role *have)
 {
-	for (size_t i = 0; i < role_defaults_count; i++) {
-		const struct role *wanted = &role_defaults[i];
+	struct role role = *have;
+	role.immutable = false;
+	want(c, &role, arena_new());
+}
+
+static void compare_default(
+	struct role_cache *c, const struct role_set *roles, const struct role *wanted)
+{
+	const struct role *have = role_set_find(roles, wanted->name);
+	_cleanup_(arena_freep) struct arena *arena = arena_new();
+	struct role role;
+	if (!have || (wanted->immutable && !same_role(have, wanted))) {
+		want(c, wanted, TAKE_PTR(arena));
+	} else if (!wanted->immutable && complete(have, wanted, arena, &role)) {
+		role.immutable = false;
+		want(c, &role, TAKE_PTR(arena));
+	} else if (!wanted->immutable && have->immutable) {
+		unlock(c, have);
+	}
+}
+
+static bool is_default(struct str name)
+{
+	for (size_t i = 0; i < role_defaults_count; i++)
+		if (str_eq(role_defaults[i].name, name))
+			return true;
+	return false;
+}
+
+/* Lists what is to be put so that @roles have those of the configuration and the defaults. */
+static void compare_with_wanted(struct role_cache *c, struct role_set *roles)
+{
+	const struct role_set *configured = c->own.configured;
+	role_set_unref(c->own.stored);
+	c->own.stored = role_set_ref(roles);
+	for (size_t i = 0; i < role_set_count(configured); i++) {
+		const struct role *wanted = role_set_at(configured, i);
 		const struct role *have = role_set_find(roles, wanted->name);
-		_cleanup_(arena_freep) struct arena *arena = arena_new();
-		struct role role;
-		if (!have || (wanted->immutable && !same_role(have, wanted)))
-			want(c, wanted, TAKE_PTR(arena));
-		else if (!wanted->immutable && complete(have, wanted, arena, &role))
-			want(c, &role, TAKE_PTR(arena));
+		if (!have || !same_role(have, wanted))
+			want(c, wanted, arena_new());
+	}
+	for (size_t i = 0; i < role_defaults_count; i++)
+		if (!role_set_find(configured, role_defaults[i].name))
+			compare_default(c, roles, &role_defaults[i]);
+	for (size_t i = 0; i < role_set_count(roles); i++) {
+		const struct role *have = role_set_at(roles, i);
+		if (have->immutable && !is_default(have->name) &&
+			!role_set_find(configured, have->name))
+			unlock(c, have);
 	}
 }
 
@@ -293,6 +336,8 @@ static void forget_wanted(struct role_cache *c)
 {
 	for (struct list *node; (node = list_pop(&c->own.defaults));)
 		wanted_free(container_of(node, struct wanted, link));
+	role_set_unref(c->own.stored);
+	c->own.stored = NULL;
 }
 
 static void put_next(struct role_cache *c);
@@ -312,6 +357,7 @@ static void put_next(struct role_cache *c)
 {
 	struct list *node = list_pop(&c->own.defaults);
 	if (!node) {
+		forget_wanted(c);
 		c->own.has_defaults = true;
 		c->own.loading = false;
 		begin_load(c);
@@ -335,7 +381,7 @@ static void on_roles(void *arg, const struct status *status, struct role_set *ro
 		loaded(c, roles);
 		return;
 	}
-	compare_with_defaults(c, roles);
+	compare_with_wanted(c, roles);
 	put_next(c);
 }
 
@@ -346,6 +392,11 @@ static void begin_load(struct role_cache *c)
 	c->own.again = false;
 	c->own.began = clock_mono(c->options.clock);
 	list_move_all(&c->own.now, &c->own.next);
+	if (c->own.configured_next) {
+		role_set_unref(c->own.configured);
+		c->own.configured = TAKE_PTR(c->own.configured_next);
+		c->own.has_defaults = false;
+	}
 	store_roles_load(c->options.store, own_waiter(c), on_roles);
 }
 
@@ -388,6 +439,10 @@ static void on_asked(struct loop_task *task)
 	struct role_cache *c = a->cache;
 	list_add_tail(&c->own.next, &a->link);
 	c->own.has_started = c->own.has_started || a->starts;
+	if (a->configured) {
+		role_set_unref(c->own.configured_next);
+		c->own.configured_next = TAKE_PTR(a->configured);
+	}
 	if (c->own.stopped) {
 		const struct status stopped =
 			status_error(STATUS_UNAVAILABLE, "the service is shutting down");
@@ -397,10 +452,12 @@ static void on_asked(struct loop_task *task)
 	want_load(c);
 }
 
-static void ask(struct role_cache *c, bool starts, struct store_waiter waiter, store_done_fn *done)
+static void ask(struct role_cache *c, bool starts, struct role_set *_takes_configured,
+	struct store_waiter waiter, store_done_fn *done)
 {
 	struct asker *a = xnew(struct asker);
 	a->starts = starts;
+	a->configured = _takes_configured;
 	a->cache = c;
 	a->waiter = waiter;
 	a->done = done;
@@ -411,12 +468,19 @@ static void ask(struct role_cache *c, bool starts, struct store_waiter waiter, s
 
 void role_cache_reload(struct role_cache *c, struct store_waiter waiter, store_done_fn *done)
 {
-	ask(c, false, waiter, done);
+	ask(c, false, NULL, waiter, done);
 }
 
-void role_cache_start(struct role_cache *c, struct store_waiter waiter, store_done_fn *done)
+void role_cache_start(struct role_cache *c, struct role_set *_takes_configured,
+	struct store_waiter waiter, store_done_fn *done)
 {
-	ask(c, true, waiter, done);
+	ask(c, true, _takes_configured, waiter, done);
+}
+
+void role_cache_configure(struct role_cache *c, struct role_set *_takes_configured,
+	struct store_waiter waiter, store_done_fn *done)
+{
+	ask(c, false, _takes_configured, waiter, done);
 }
 
 static void on_stop(struct loop_task *task)
@@ -453,6 +517,7 @@ struct role_cache *role_cache_new_with(const struct role_cache_options *options)
 	struct role_cache *c = xnew(struct role_cache);
 	c->options = *options;
 	c->shared.set = public_roles();
+	c->own.configured = role_set_new();
 	atomic_store(&c->generation, 1);
 	pthread_mutex_init(&c->shared.lock, NULL);
 	pthread_key_create(&c->reader_key, NULL);
@@ -472,6 +537,8 @@ void role_cache_free(struct role_cache *c)
 	if (!c)
 		return;
 	forget_wanted(c);
+	role_set_unref(c->own.configured);
+	role_set_unref(c->own.configured_next);
 	event_free(c->own.timer);
 	pthread_key_delete(c->reader_key);
 	for (struct reader *r = c->shared.readers, *next; r; r = next) {

@@ -29,10 +29,16 @@ struct role_cache_options {
 struct role_cache *role_cache_new_with(const struct role_cache_options *options);
 /* For a store that nobody else writes: its roles are kept while it is away. */
 struct role_cache *role_cache_new(struct store *store, struct loop *home, int64_t ttl_ms);
-/* Makes sure that the default roles are there: missing ones are put, missing actions are added to
- * the first policy of others, and what is immutable is put back as it was. Then loads. @done is
- * told how that went; if it failed it is tried again until the store lets it. Once; any thread. */
-void role_cache_start(struct role_cache *c, struct store_waiter waiter, store_done_fn *done);
+/* Makes sure that the default roles and those that the configuration owns (all of them immutable;
+ * NULL: none) are there: missing ones are put, missing actions are added to the first policy of
+ * default roles that are not the configuration's, what is immutable is put back as it was, and what
+ * the configuration does not own any more is a role like all others. Then loads. @done is told how
+ * that went; if it failed it is tried again until the store lets it. Once; any thread. */
+void role_cache_start(struct role_cache *c, struct role_set *_takes_configured,
+	struct store_waiter waiter, store_done_fn *done);
+/* The same with another configuration, later. */
+void role_cache_configure(struct role_cache *c, struct role_set *_takes_configured,
+	struct store_waiter waiter, store_done_fn *done);
 /* @stopped is called on the home loop when no operation of the store is under way for the cache,
  * and none will be: before store_stop. Any thread. */
 void role_cache_stop(struct role_cache *c, void (*stopped)(void *arg), void *arg);

@@ -68,7 +68,7 @@ static void on_started(void *arg, const struct status *status)
 static void start(void)
 {
 	struct store_waiter waiter = {fix.loop, MONO_TIME_NEVER, NULL};
-	role_cache_start(fix.cache, waiter, on_started);
+	role_cache_start(fix.cache, NULL, waiter, on_started);
 	run_posted(fix.loop);
 }
 
@@ -207,6 +207,87 @@ static void changed_immutable_role_is_put_back(void **state)
 	assert_true(role_set_find(stored, ROLE_ADMIN)->immutable);
 }
 
+/* A set with one role of the configuration, which allows @path. */
+static struct role_set *configuration(const char *name, const char *path)
+{
+	const struct role_action action = {str_of(path), STR("*")};
+	const struct role_policy policy = {&action, 1};
+	const struct role role = {.name = str_of(name),
+		.description = STR(""),
+		.policies = &policy,
+		.n_policies = 1,
+		.immutable = true};
+	struct role_set *set = role_set_new();
+	role_set_add(set, &role);
+	return set;
+}
+
+static void configure(struct role_set *_takes_set)
+{
+	const struct store_waiter waiter = {fix.loop, MONO_TIME_NEVER, NULL};
+	role_cache_configure(fix.cache, _takes_set, waiter, on_started);
+	run_posted(fix.loop);
+}
+
+static void roles_of_the_configuration_are_put_and_given_up_when_it_has_them_no_more(void **state)
+{
+	(void)state;
+	_cleanup_(role_set_unrefp) struct role_set *stored = default_set();
+	start_with_defaults();
+	configure(configuration("ci", "/a"));
+	answer_load(role_set_ref(stored));
+	apply_put(stored);
+	assert_true(role_set_find(stored, STR("ci"))->immutable);
+	assert_int_equal(fix.started, 1);
+	answer_load(role_set_ref(stored));
+	assert_int_equal(fix.started, 2);
+	assert_true(cache_has("ci"));
+
+	configure(role_set_new());
+	answer_load(role_set_ref(stored));
+	apply_put(stored);
+	assert_false(role_set_find(stored, STR("ci"))->immutable);
+	answer_load(role_set_ref(stored));
+	assert_true(cache_has("ci"));
+}
+
+static void a_default_role_that_the_configuration_owns_is_as_it_says(void **state)
+{
+	(void)state;
+	_cleanup_(role_set_unrefp) struct role_set *stored = default_set();
+	start_with_defaults();
+	configure(configuration("osmo-user", "/only"));
+	answer_load(role_set_ref(stored));
+	apply_put(stored);
+	answer_load(role_set_ref(stored));
+	assert_int_equal(role_set_find(stored, ROLE_USER)->policies[0].n_actions, 1);
+
+	/* Given up, it is completed again. */
+	configure(role_set_new());
+	answer_load(role_set_ref(stored));
+	apply_put(stored);
+	answer_load(role_set_ref(stored));
+	const struct role *user = role_set_find(stored, ROLE_USER);
+	assert_false(user->immutable);
+	assert_true(user->policies[0].n_actions > 10);
+}
+
+static void configuration_that_comes_while_another_is_put_is_not_lost(void **state)
+{
+	(void)state;
+	_cleanup_(role_set_unrefp) struct role_set *stored = default_set();
+	start_with_defaults();
+	configure(configuration("ci", "/a"));
+	answer_load(role_set_ref(stored));
+	configure(configuration("ci", "/b"));
+	apply_put(stored);
+	answer_load(role_set_ref(stored));
+	apply_put(stored);
+	answer_load(role_set_ref(stored));
+	assert_str(role_set_find(stored, STR("ci"))->policies[0].actions[0].path, "/b");
+	assert_int_equal(fix.started, 3);
+}
+
 static void start_tries_until_the_store_answers(void **state)
 {
 	(void)state;
@@ -334,6 +415,9 @@ int main(void)
 		TEST(missing_default_roles_are_put),
 		TEST(missing_actions_are_added_to_the_first_policy_and_others_stay),
 		TEST(changed_immutable_role_is_put_back),
+		TEST(roles_of_the_configuration_are_put_and_given_up_when_it_has_them_no_more),
+		TEST(a_default_role_that_the_configuration_owns_is_as_it_says),
+		TEST(configuration_that_comes_while_another_is_put_is_not_lost),
 		TEST(start_tries_until_the_store_answers),
 		TEST(change_that_the_store_tells_of_is_loaded),
 		TEST(snapshot_is_loaded_again_after_its_time_to_live),
