@@ -288,6 +288,26 @@ static void configuration_that_comes_while_another_is_put_is_not_lost(void **sta
 	assert_int_equal(fix.started, 3);
 }
 
+static void two_roles_that_lack_actions_are_both_completed(void **state)
+{
+	(void)state;
+	struct role_set *have = default_set();
+	const struct str names[] = {ROLE_USER, STR("osmo-backend")};
+	for (size_t i = 0; i < 2; i++) {
+		const struct role bare = {.name = names[i], .description = STR("of ours")};
+		role_set_add(have, &bare);
+	}
+	_cleanup_(role_set_unrefp) struct role_set *stored = default_set();
+	start();
+	answer_load(have); /* the store keeps no reference to it */
+	apply_put(stored);
+	apply_put(stored);
+	for (size_t i = 0; i < 2; i++)
+		assert_str(role_set_find(stored, names[i])->description, "of ours");
+	answer_load(role_set_ref(stored));
+	assert_int_equal(fix.start_code, STATUS_OK);
+}
+
 static void start_tries_until_the_store_answers(void **state)
 {
 	(void)state;
@@ -418,6 +438,7 @@ int main(void)
 		TEST(roles_of_the_configuration_are_put_and_given_up_when_it_has_them_no_more),
 		TEST(a_default_role_that_the_configuration_owns_is_as_it_says),
 		TEST(configuration_that_comes_while_another_is_put_is_not_lost),
+		TEST(two_roles_that_lack_actions_are_both_completed),
 		TEST(start_tries_until_the_store_answers),
 		TEST(change_that_the_store_tells_of_is_loaded),
 		TEST(snapshot_is_loaded_again_after_its_time_to_live),
