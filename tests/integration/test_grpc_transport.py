@@ -462,19 +462,6 @@ def test_reflection_is_off_unless_asked_for(start):
         assert refused(next, call(iter([b""]))).code() == grpc.StatusCode.UNIMPLEMENTED
 
 
-@pytest.mark.long  # grpcurl is in no Debian package: `./dev test --all` builds it, which takes Go
-def test_grpcurl_works_without_proto_files(shared):
-    def grpcurl(*arguments):
-        return subprocess.run(["grpcurl", "-plaintext", *arguments], check=True, capture_output=True,
-                              text=True, timeout=program.PATIENCE_S).stdout
-
-    assert SERVICE in grpcurl(shared.address, "list").split()
-    assert "rpc WhoAmI" in grpcurl(shared.address, "describe", SERVICE)
-    assert "google.api.http" in grpcurl(shared.address, "describe", SERVICE)
-    answer = json.loads(grpcurl("-d", '{"name": "n", "description": "d"}', shared.address, f"{SERVICE}/Set"))
-    assert answer == {"token": {"name": "n"}, "secret": "d"}
-
-
 # Addresses and TLS
 
 def test_one_server_listens_on_many_addresses(start, tmp_path):
