@@ -534,14 +534,17 @@ struct refusal router_match(const struct router *r, struct str method, struct st
 	if (segments && !slash && s.n_segments) {
 		const struct str last = segments[s.n_segments - 1];
 		size_t colon = last.n;
+		bool is_verb = false;
 		while (colon && last.p[colon - 1] != ':')
 			colon--;
 		if (colon && colon < last.n) {
 			s.last = str_sub(last, 0, colon - 1);
 			s.verb = str_sub(last, colon, last.n);
 			end = find(&s, &r->root, 0);
+			is_verb = s.n_allowed >
+				  0; /* of this search alone: no fixed path has a colon */
 		}
-		if (!end) {
+		if (!end && !is_verb) { /* a colon like any character */
 			s.last = last;
 			s.verb = STR("");
 			end = find(&s, &r->root, 0);

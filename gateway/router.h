@@ -3,8 +3,9 @@
  *
  * Templates are those of google/api/http.proto: {name}, {name=*}, {name=a/<star>}, <star><star>,
  * :verb, additional_bindings. Where several match, a literal segment goes before a variable, and a
- * variable before a rest (two stars), from left to right. Literals are compared as they were sent:
- * each route has one spelling.
+ * variable before a rest (two stars), from left to right. What ends with a verb of a template is
+ * that verb's, whatever the method: the rest is never a name with a colon. Literals are compared as
+ * they were sent: each route has one spelling.
  *
  * Threads: immutable after router_new, so any. */
 #pragma once

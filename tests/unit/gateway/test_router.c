@@ -117,7 +117,15 @@ static void a_verb_ends_a_path(void **state)
 	assert_route("POST /t/items:purge", "FixedVerb");
 	assert_route("POST /t/items/a:other", "Star", "a:other");
 	assert_route("POST /t/items/a%3Aundelete", "Star", "a:undelete");
-	assert_route("GET /t/items/a:undelete", "Star", "a:undelete");
+}
+
+static void what_ends_with_a_verb_is_no_name(void **state)
+{
+	(void)state;
+	assert_refused("GET /t/items/a:undelete", 405, "the path has no method GET, only POST");
+	assert_refused(
+		"DELETE /t/items/a:undelete", 405, "the path has no method DELETE, only POST");
+	assert_route("GET /t/items/a%3Aundelete", "Star", "a:undelete");
 }
 
 static void a_segment_is_decoded_once(void **state)
@@ -283,6 +291,7 @@ int main(void)
 		cmocka_unit_test(two_stars_are_the_rest),
 		cmocka_unit_test(variables_are_in_the_order_of_the_template),
 		cmocka_unit_test(a_verb_ends_a_path),
+		cmocka_unit_test(what_ends_with_a_verb_is_no_name),
 		cmocka_unit_test(a_segment_is_decoded_once),
 		cmocka_unit_test(what_could_be_read_in_two_ways_is_refused),
 		cmocka_unit_test(an_unknown_path_and_a_trailing_slash_are_not_found),
