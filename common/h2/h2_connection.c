@@ -338,9 +338,13 @@ static int on_frame_not_send(
 static nghttp2_session *session_new(struct h2_connection *c)
 {
 	nghttp2_session_callbacks *callbacks;
+	nghttp2_option *option;
 	nghttp2_session *session;
-	if (nghttp2_session_callbacks_new(&callbacks))
+	if (nghttp2_session_callbacks_new(&callbacks) || nghttp2_option_new(&option))
 		abort(); /* out of memory, as in xalloc */
+	/* A grpc-message may begin or end with a space, which gRPC's encoding leaves as it is; RFC
+	 * 9113, 8.2.1 would reset the call, and its status with it. */
+	nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
@@ -352,13 +356,14 @@ static nghttp2_session *session_new(struct h2_connection *c)
 		{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
 		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW_BYTES},
 	};
-	if (nghttp2_session_client_new(&session, callbacks, c) ||
+	if (nghttp2_session_client_new2(&session, callbacks, c, option) ||
 		nghttp2_submit_settings(
 			session, NGHTTP2_FLAG_NONE, settings, ARRAY_SIZE(settings)) ||
 		nghttp2_session_set_local_window_size(
 			session, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW_BYTES))
 		abort(); /* out of memory */
 	nghttp2_session_callbacks_del(callbacks);
+	nghttp2_option_del(option);
 	return session;
 }
 

@@ -50,7 +50,7 @@ OF_CORE = {
     r"http2/5\.3\.1: |http2/6\.3: .*length": "priorities mean nothing to it, and are not read",
     r"http2/6\.[12]: .*pad length": "frames with padding are dropped",
     r"http2/4\.1: .*(undefined flag|reserved field)": "such a PING ends the connection",
-    r"http2/5\.1\.2: ": "streams past the limit are refused, or earlier ones were answered by then",
+    r"http2/5\.1\.2: |http2/8\.1: ": "the call, which is no gRPC, was answered before the offence came",
     r"http2/6\.9\.1: .*2\^31-1": "a window that overflows ends the stream or is capped",
     r"http2/8\.1\.2(\.[123])?: ": "a call with such headers is refused by a status instead of RST_STREAM",
     r"http2/8\.1\.2\.6: ": "content-length is not looked at; messages have lengths of their own",
