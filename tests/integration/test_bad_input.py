@@ -71,6 +71,13 @@ WRONG_TEXTS = {
 }
 
 
+# The same of what only a file can hold: what it says, and what is named of it.
+WRONG_SECTIONS = {
+    "roles": [("x", "'x'"), ("[{}]", "'name'"), ("[{name: a}]", "'policies'"), ("[{name: a, policies: x}]", "'x'"),
+              ("[{name: a, policies: [{actions: [x]}]}]", "action: x"), ("[{name: a, nmae: b}]", "'nmae'")],
+}
+
+
 def wrong_values(option):
     """Values that this option cannot take, from what the table says of it."""
     kind = option["type"]
@@ -95,7 +102,7 @@ def wrong_values(option):
 def test_each_option_refuses_what_it_cannot_take(name, tmp_path):
     """In one line that names the option and the value; with 2; and nothing was made."""
     for option in table(name):
-        if option["command_only"]:
+        if option["command_only"] or option["type"] == "section":
             continue
         values = wrong_values(option)
         for value in values[-2:] if program.SANITIZED else values:
@@ -112,6 +119,21 @@ def test_each_option_refuses_what_it_cannot_take(name, tmp_path):
             elif shown.isprintable() and shown.isascii() and len(shown) < 100:
                 assert f"'{shown}'" in lines[0] or shown in lines[0], case
             assert not list(tmp_path.iterdir()), case
+
+
+@pytest.mark.parametrize("name", ["token-service", "token-gateway"])
+def test_each_section_of_a_file_refuses_what_it_cannot_hold(name, tmp_path):
+    """In one line that names the file, the line and the value; with 2."""
+    for option in table(name):
+        if option["type"] != "section":
+            continue
+        file = tmp_path / "config.yaml"
+        for text, named in WRONG_SECTIONS[option["name"]]:
+            file.write_text(f"---\n{option['name']}: {text}\n")
+            done = program.run(name, "--config", file, "--check-config")
+            assert done.returncode == 2 and done.stdout == "", (text, done)
+            assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith(f"{name}: {file}:2: "), (text, done)
+            assert named in done.stderr, (text, done)
 
 
 # --- What is stored ---
