@@ -25,7 +25,8 @@ struct entry {
 	struct token *token;    /* NULL: unknown */
 	struct mono_time until; /* served before this */
 	uint32_t bytes;
-	bool used; /* since it last came to the front of its list: spared once */
+	bool used;    /* since it last came to the front of its list: spared once */
+	bool doubted; /* the store is to be asked */
 	struct cache_key key;
 };
 
@@ -254,7 +255,7 @@ enum cache_result cache_get(struct cache *c, const struct cache_key *key, struct
 		remove_at(s, at);
 		e = NULL;
 	}
-	if (!e) {
+	if (!e || e->doubted) {
 		s->misses++;
 		if (ret_ticket)
 			ret_ticket->epoch = s->epoch;
@@ -325,13 +326,40 @@ void cache_token_changed(struct cache *c, const struct token_fields *token)
 	}
 }
 
-void cache_clear(struct cache *c)
+static void doubt(struct shard *s)
+{
+	s->epoch++;
+	for (size_t i = 0; i < s->n_buckets; i++)
+		for (struct entry **at = &s->buckets[i]; *at;) {
+			if (!(*at)->token) {
+				remove_at(s, at);
+				continue;
+			}
+			(*at)->doubted = true;
+			at = &(*at)->next;
+		}
+}
+
+void cache_doubt(struct cache *c)
 {
 	for (unsigned i = 0; i < c->n_shards; i++) {
 		pthread_mutex_lock(&c->shards[i].lock);
-		clear(&c->shards[i]);
+		doubt(&c->shards[i]);
 		pthread_mutex_unlock(&c->shards[i].lock);
 	}
+}
+
+struct token *cache_get_doubted(struct cache *c, const struct cache_key *key, struct mono_time now)
+{
+	uint64_t place = place_of(c, key);
+	struct shard *s = shard_of(c, place);
+	struct token *token = NULL;
+	pthread_mutex_lock(&s->lock);
+	const struct entry *e = *find(c, s, place, key);
+	if (e && e->token && now.us < e->until.us)
+		token = token_ref(e->token);
+	pthread_mutex_unlock(&s->lock);
+	return token;
 }
 
 struct cache_stats cache_stats(struct cache *c)

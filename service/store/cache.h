@@ -9,6 +9,9 @@
  * A change holds at once: cache_token_changed removes what is there, and raises the epoch of its
  * shards, so that an answer which the store gave before the change is not kept after it (its ticket
  * is of an older epoch).
+ * What may have changed unheard of (cache_doubt) is asked for again, and served while nobody
+ * answers: a store that comes back, and is not quite there yet, refuses nobody it let in a moment
+ * ago.
  *
  * Bounded in bytes; what was not used of late goes first. Unknown keys have a small share of their
  * own, and push out each other only. Threads: any; a lookup takes one short lock of many. */
@@ -70,8 +73,12 @@ bool cache_ticket_is_current(
 /* Made, deleted or changed: all of its keys. Of @token kind, owner, name, hash, old_until and, if
  * that is not 0, old_hash are used. */
 void cache_token_changed(struct cache *c, const struct token_fields *token);
-/* Everything. */
-void cache_clear(struct cache *c);
+/* Anything may have changed: unknown keys are forgotten, tokens are in doubt. A token in doubt is a
+ * miss until the store was asked again; while the store cannot be asked, cache_get_doubted has it,
+ * no longer than its time to live. */
+void cache_doubt(struct cache *c);
+/* A reference of the caller's, or NULL; tokens not in doubt are given too. */
+struct token *cache_get_doubted(struct cache *c, const struct cache_key *key, struct mono_time now);
 
 struct cache_stats {
 	uint64_t hits, unknown_hits, misses, evictions, entries, bytes;

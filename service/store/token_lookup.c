@@ -142,15 +142,29 @@ static void start_again(struct flight *f, struct list *patient)
 	start(next, first);
 }
 
+/* The store cannot be asked: what it said before holds for its time to live. */
+static bool is_away(const struct status *status)
+{
+	return status->code == STATUS_UNAVAILABLE || status->code == STATUS_DEADLINE_EXCEEDED;
+}
+
 static void on_read(void *arg, const struct status *status, struct token *token)
 {
+	const struct status ok = status_ok();
 	struct flight *f = arg;
 	struct token_lookup *l = f->lookup;
 	struct mono_time now = clock_mono(l->clock);
+	_cleanup_(token_unrefp) struct token *doubted = NULL;
 	struct list askers, patient;
+	if (is_away(status))
+		doubted = cache_get_doubted(l->cache, &f->key, now);
+	if (doubted) {
+		status = &ok;
+		token = doubted;
+	}
 	list_init(&askers);
 	list_init(&patient);
-	if (status_is_ok(status) || status->code == STATUS_NOT_FOUND)
+	if (!doubted && (status_is_ok(status) || status->code == STATUS_NOT_FOUND))
 		cache_fill(l->cache, &f->key, f->ticket, token, now);
 
 	pthread_mutex_lock(&l->lock);
@@ -254,7 +268,7 @@ static void on_token_changed(void *arg, const struct token_fields *token)
 
 static void on_all_changed(void *arg)
 {
-	cache_clear(((struct token_lookup *)arg)->cache);
+	cache_doubt(((struct token_lookup *)arg)->cache);
 }
 
 struct token_lookup *token_lookup_new(

@@ -3,8 +3,9 @@
  *
  * A delete is effective at once: the cache hears of it from the store, and whoever asks after it
  * never joins a read that began before it.
- * Fails closed: a store that does not answer is UNAVAILABLE, never "unknown". Whether the token
- * expired is the caller's to check. Threads: any. */
+ * Fails closed: a store that does not answer is UNAVAILABLE, never "unknown"; a token that it knew
+ * is served for its time to live, also when there may have been changes that nobody told of.
+ * Whether the token expired is the caller's to check. Threads: any. */
 #pragma once
 
 #include "common/base/clock.h"

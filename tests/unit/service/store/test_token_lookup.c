@@ -210,9 +210,16 @@ static void lookup_by_name_is_cached_and_forgotten_alike(void **state)
 		CACHE_MISS);
 }
 
-static void store_that_was_away_empties_the_cache(void **state)
+static void store_fails(struct store_op *op, enum status_code code)
 {
-	(void)state;
+	assert_non_null(op);
+	store_op_finish(op, status_error(code, "away"));
+	run_posted(fix.loop);
+}
+
+/* The token is in the cache, and then anything may have changed. */
+static void fill_and_doubt(void)
+{
 	struct answer a = {0};
 	struct token *got = NULL;
 	ask_for(&a, 1000);
@@ -220,6 +227,55 @@ static void store_that_was_away_empties_the_cache(void **state)
 	store_tell_all(&fix.store.store);
 	assert_int_equal(
 		token_lookup_try_hash(fix.lookup, &fix.token->fields.hash, &got), CACHE_MISS);
+}
+
+static void store_that_was_away_is_asked_again(void **state)
+{
+	(void)state;
+	struct answer a = {0}, b = {0};
+	struct token *got = NULL;
+	fill_and_doubt();
+	ask_for(&a, 1000);
+	store_answers(next_read(), fix.token);
+	assert_int_equal(a.code, STATUS_OK);
+	assert_int_equal(
+		token_lookup_try_hash(fix.lookup, &fix.token->fields.hash, &got), CACHE_HIT);
+	token_unref(got);
+	store_tell_all(&fix.store.store);
+	ask_for(&b, 1000);
+	store_answers(next_read(), NULL); /* deleted meanwhile */
+	assert_int_equal(b.code, STATUS_NOT_FOUND);
+	assert_int_equal(
+		token_lookup_try_hash(fix.lookup, &fix.token->fields.hash, &got), CACHE_UNKNOWN);
+}
+
+static void token_in_doubt_is_served_while_the_store_is_away(void **state)
+{
+	(void)state;
+	struct answer a = {0}, b = {0}, c = {0};
+	fill_and_doubt();
+	ask_for(&a, 1000);
+	store_fails(next_read(), STATUS_UNAVAILABLE);
+	assert_int_equal(a.code, STATUS_OK);
+	assert_ptr_equal(a.token, fix.token);
+	ask_for(&b, 1000); /* and each time the store is asked first */
+	store_fails(next_read(), STATUS_DEADLINE_EXCEEDED);
+	assert_int_equal(b.code, STATUS_OK);
+	fake_clock_advance_ms(&fix.clock, 30000); /* not beyond its time to live */
+	ask_for(&c, 1000);
+	store_fails(next_read(), STATUS_UNAVAILABLE);
+	assert_int_equal(c.code, STATUS_UNAVAILABLE);
+}
+
+static void token_in_doubt_that_is_deleted_is_not_served(void **state)
+{
+	(void)state;
+	struct answer a = {0};
+	fill_and_doubt();
+	ask_for(&a, 1000);
+	store_tell_token(&fix.store.store, fix.token);
+	store_fails(next_read(), STATUS_UNAVAILABLE);
+	assert_int_equal(a.code, STATUS_UNAVAILABLE);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -234,7 +290,9 @@ int main(void)
 		TEST(who_asks_after_a_delete_does_not_join_an_older_read),
 		TEST(patient_one_is_not_failed_by_an_impatient_one),
 		TEST(lookup_by_name_is_cached_and_forgotten_alike),
-		TEST(store_that_was_away_empties_the_cache),
+		TEST(store_that_was_away_is_asked_again),
+		TEST(token_in_doubt_is_served_while_the_store_is_away),
+		TEST(token_in_doubt_that_is_deleted_is_not_served),
 	};
 	return RUN_TESTS(tests);
 }
