@@ -168,9 +168,6 @@ annotations:
 {{- end }}
 
 {{- define "token-service.checkValues" -}}
-{{- if .Values.roles }}
-{{- fail "roles: must be empty, token-service takes no roles from its configuration yet" }}
-{{- end }}
 {{- if eq .Values.store "sqlite" }}
 {{- if ne (int .Values.replicas) 1 }}
 {{- fail (printf "replicas: must be 1 with store: sqlite, one process owns the database, got %d" (int .Values.replicas)) }}
