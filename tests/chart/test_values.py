@@ -51,6 +51,11 @@ WRONG = [
     ("probes.timeoutSeconds=0", "probes/timeoutSeconds"),
     ("listenAddress=localhost", "listenAddress"),
     ("roles.reader=yes", "roles/reader"),
+    ("roles.reader.description=x", "policies"),
+    ("roles.reader.policies[0].action=x", "action"),
+    ("roles.reader.policies[0].actions[0]=/api/pool:Get", "roles/reader/policies/0/actions/0"),
+    ("roles.a b.policies=null", "a b"),
+    ("roles.osmo-admin.policies[0].actions[0]=http:/*:*", "osmo-admin"),
     ("prometheusRule.disabled[0]=Everything", "prometheusRule/disabled"),
     ("tset.enabled=true", "tset"),
 ]

@@ -281,7 +281,10 @@ external-jwks-file: /etc/token-service/external/jwks.json
 {{- include "token-service.options" .Values.options }}
 {{- with .Values.roles }}
 roles:
-  {{- toYaml . | nindent 2 }}
+{{- range $name, $role := . }}
+  - name: {{ $name | quote }}
+    {{- toYaml $role | nindent 4 }}
+{{- end }}
 {{- end }}
 {{- end }}
 
