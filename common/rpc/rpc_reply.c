@@ -255,15 +255,23 @@ static void read_field(const Google__Protobuf__Any *detail, struct arena *arena,
 		snprintf(s->field, sizeof s->field, "%s", bad->field_violations[0]->field);
 }
 
+/* The details have the message as it was: around a header's value there may be no space. */
+static struct str whole_message(const struct rpc_reply *r, const Google__Rpc__Status *details)
+{
+	struct str header = r->grpc_message_, whole = str_of(details ? details->message : NULL);
+	return str_eq(str_trim(whole), str_trim(header)) ? whole : header;
+}
+
 static struct status service_error(struct rpc_reply *r)
 {
 	enum status_code code = r->grpc_status_ > 0 && r->grpc_status_ < STATUS_CODE_COUNT
 					? (enum status_code)r->grpc_status_
 					: STATUS_UNKNOWN;
-	struct str text = str_sub(r->grpc_message_, 0, str_utf8_prefix(r->grpc_message_));
-	struct status s = status_error(code, "%.*s", STR_ARG(text));
 	const Google__Rpc__Status *details =
 		r->details.n ? parse_details(r->details, r->arena_) : NULL;
+	struct str text = whole_message(r, details);
+	struct status s =
+		status_error(code, "%.*s", STR_ARG(str_sub(text, 0, str_utf8_prefix(text))));
 	for (size_t i = 0; details && i < details->n_details; i++)
 		read_field(details->details[i], r->arena_, &s);
 	return s;

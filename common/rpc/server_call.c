@@ -138,6 +138,19 @@ static grpc_op *add_close(struct server_call *c, grpc_op *op)
 	return op + 1;
 }
 
+/* gRPC's percent-encoding leaves spaces as they are, at the ends too, where a header value must
+ * have none (RFC 9113, 8.2.1): a strict peer resets the call, and its status with it. The details
+ * have the whole text. */
+static struct str wire_message(const struct status *status)
+{
+	struct str s = str_of(status->message);
+	while (s.n && s.p[0] == ' ')
+		s = str_sub(s, 1, s.n - 1);
+	while (s.n && s.p[s.n - 1] == ' ')
+		s.n--;
+	return s;
+}
+
 static grpc_op *add_status(struct server_call *c, grpc_op *op)
 {
 	op->op = GRPC_OP_SEND_STATUS_FROM_SERVER;
@@ -145,7 +158,7 @@ static grpc_op *add_status(struct server_call *c, grpc_op *op)
 	op->data.send_status_from_server.trailing_metadata_count = c->trailing.n;
 	op->data.send_status_from_server.trailing_metadata = c->trailing.entries;
 	if (!status_is_ok(&c->call.status)) {
-		c->message = slice_copy(str_of(c->call.status.message));
+		c->message = slice_copy(wire_message(&c->call.status));
 		op->data.send_status_from_server.status_details = &c->message;
 	}
 	return op + 1;

@@ -279,6 +279,18 @@ def test_every_code_arrives(tokens):
         assert re.fullmatch(r"internal error(, request id \S+)?" if hidden else "why", error.details())
 
 
+def test_a_message_with_spaces_around_it_makes_no_header_that_is_refused(shared, tokens):
+    """RFC 9113, 8.2.1: a value begins and ends with no space. The details have the whole text."""
+    text = "\u00e9: not so,  "
+    error = refused(tokens.List, {"filter": f"fail 3 {text}"})
+    assert (error.details(), pb.details(error).message) == (text.strip(), text)
+    body = pb.message("osmo.token.v1.ListRequest")(filter="fail 5 ends so:  ").SerializeToString()
+    with h2raw.Connection(shared.address) as c:
+        c.send(h2raw.frame(h2raw.HEADERS, h2raw.END_HEADERS, 1, h2raw.request(f"/{SERVICE}/List".encode())))
+        c.send(h2raw.frame(h2raw.DATA, h2raw.END_STREAM, 1, b"\0" + len(body).to_bytes(4, "big") + body))
+        assert b"\x0cgrpc-message\x08ends so:" in c.answer(1)
+
+
 # Time, cancellation, load
 
 def cancelled_count(tokens):
