@@ -13,6 +13,9 @@
 #include "common/net/address.h"
 #include "common/net/tls.h"
 #include "common/net/tls_client.h"
+#include "common/program/program_loops.h"
+#include "common/program/program_options.h"
+#include "common/program/program_start.h"
 #include "common/rpc/proxy_trust.h"
 #include "gateway/gateway.h"
 #include "gateway/options.h"
@@ -33,44 +36,12 @@ struct program {
 	struct arena *arena;
 	struct metrics *metrics;
 	struct schema *schema;
-	struct loop *control;
-	struct loop **loops;
-	size_t n_loops;
-	bool loops_run;
+	struct program_loops loops;
 	struct proxy_trust trust;
 	struct grpc_upstream *upstream;
 	struct tls_server *tls;
 	struct gateway *gateway;
 };
-
-static struct str *strings_of(struct arena *arena, const struct option_list *list)
-{
-	struct str *texts = arena_calloc(arena, list->count, sizeof *texts);
-	for (size_t i = 0; i < list->count; i++)
-		texts[i] = str_of(list->items[i]);
-	return texts;
-}
-
-static void make_loops(struct program *p)
-{
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	p->n_loops =
-		p->values->threads ? (size_t)p->values->threads : (size_t)(cores > 0 ? cores : 1);
-	p->loops = xcalloc(p->n_loops, sizeof *p->loops);
-	for (size_t i = 0; i < p->n_loops; i++)
-		p->loops[i] = loop_new();
-	p->control = loop_new();
-}
-
-static void run_loops(struct program *p)
-{
-	for (size_t i = 0; i < p->n_loops; i++) {
-		char name[32];
-		snprintf(name, sizeof name, "loop-%zu", i);
-		loop_start(p->loops[i], name);
-	}
-	p->loops_run = true;
-}
 
 static struct status open_upstream(struct program *p)
 {
@@ -84,8 +55,8 @@ static struct status open_upstream(struct program *p)
 	const struct grpc_upstream_options options = {
 		.address = &service,
 		.tls = v->service_tls && service.kind != ADDRESS_UNIX ? &tls : NULL,
-		.loops = p->loops,
-		.n_loops = p->n_loops,
+		.loops = p->loops.workers,
+		.n_loops = p->loops.n,
 		.n_connections = (unsigned)v->service_connections,
 		.user_agent = "token-gateway/" PROJECT_VERSION,
 		.schema = p->schema,
@@ -96,7 +67,7 @@ static struct status open_upstream(struct program *p)
 static struct status make_trust(struct program *p)
 {
 	struct cidr_list proxies = {.n = 0};
-	TRY(cidr_list_of(strings_of(p->arena, &p->values->trusted_proxies),
+	TRY(cidr_list_of(program_list_texts(p->arena, &p->values->trusted_proxies),
 		p->values->trusted_proxies.count, &proxies));
 	proxy_trust_init(&p->trust, proxies, p->values->dev_login);
 	return status_ok();
@@ -115,8 +86,8 @@ static struct status open_gateway(struct program *p)
 	struct gateway_options options = {
 		.listen = &listen,
 		.tls = listen.kind == ADDRESS_UNIX ? NULL : p->tls,
-		.loops = p->loops,
-		.n_loops = p->n_loops,
+		.loops = p->loops.workers,
+		.n_loops = p->loops.n,
 		.upstream = grpc_upstream_handler(p->upstream),
 		.schema = p->schema,
 		.trust = &p->trust.trust,
@@ -124,7 +95,7 @@ static struct status open_gateway(struct program *p)
 		.show_metrics = v->metrics,
 		.http = HTTP_SERVER_OPTIONS_DEFAULT,
 		.max_call_ms = v->max_call_ms,
-		.cors_origins = strings_of(p->arena, &v->cors_origins),
+		.cors_origins = program_list_texts(p->arena, &v->cors_origins),
 		.n_cors_origins = v->cors_origins.count,
 		.version = gateway_option_table.version,
 	};
@@ -150,7 +121,7 @@ static struct status start(struct program *p)
 {
 	process_metrics_register(p->metrics, "token-gateway", gateway_option_table.version);
 	TRY(pb_schema_new(&p->schema));
-	make_loops(p);
+	program_loops_init(&p->loops, p->values->threads);
 	TRY(make_trust(p));
 	TRY(open_upstream(p));
 	grpc_upstream_register(p->upstream, p->metrics);
@@ -161,8 +132,8 @@ static struct status start(struct program *p)
 	if (p->values->insecure_plaintext)
 		log_warning("unsafe.plaintext",
 			LOG_TEXT("meaning", "tokens may cross the network in the clear"));
-	loop_start(p->control, "control");
-	run_loops(p);
+	program_loops_run_control(&p->loops);
+	program_loops_run(&p->loops);
 	return status_ok();
 }
 
@@ -173,16 +144,8 @@ static struct status announce(const struct program *p)
 	address_format(gateway_address(p->gateway), http);
 	log_info("gateway.ready", LOG_TEXT("version", gateway_option_table.version),
 		LOG_TEXT("http", http), LOG_TEXT("service", p->values->service),
-		LOG_I64("threads", (int64_t)p->n_loops));
+		LOG_I64("threads", (int64_t)p->loops.n));
 	return write_ready_file(p, http);
-}
-
-static void stop_loop(struct loop *l)
-{
-	if (!l)
-		return;
-	loop_stop(l);
-	loop_join(l);
 }
 
 static void on_stopped(void *arg)
@@ -192,42 +155,27 @@ static void on_stopped(void *arg)
 
 static void stop(struct program *p)
 {
-	if (p->loops_run) {
-		gateway_stop(p->gateway, (uint32_t)p->values->drain_grace_ms, p->control,
-			on_stopped, p->control);
-		loop_join(p->control);
+	if (p->loops.run) {
+		gateway_stop(p->gateway, (uint32_t)p->values->drain_grace_ms, p->loops.control,
+			on_stopped, p->loops.control);
+		loop_join(p->loops.control);
 		grpc_upstream_stop(p->upstream);
 	}
-	for (size_t i = 0; i < p->n_loops && p->loops_run; i++)
-		stop_loop(p->loops[i]);
+	program_loops_stop_workers(&p->loops);
 	gateway_free(p->gateway);
 	grpc_upstream_free(p->upstream);
 	tls_server_free(p->tls);
 	proxy_trust_done(&p->trust);
-	for (size_t i = 0; i < p->n_loops; i++)
-		loop_free(p->loops[i]);
-	free(p->loops);
-	loop_free(p->control);
+	program_loops_done(&p->loops);
 	schema_free(p->schema);
 	metrics_free(p->metrics);
 	arena_free(p->arena);
 }
 
-static void on_option_changed(void *arg, const struct option_change *c)
-{
-	(void)arg;
-	if (c->applied)
-		log_info("option.changed", LOG_TEXT("option", c->name), LOG_TEXT("from", c->old),
-			LOG_TEXT("to", c->new));
-	else
-		log_warning("option.needs_restart", LOG_TEXT("option", c->name),
-			LOG_TEXT("from", c->old), LOG_TEXT("to", c->new));
-}
-
 static void reload(struct program *p)
 {
 	_cleanup_(options_freep) struct options *fresh = NULL;
-	struct status status = options_reload(p->options, on_option_changed, NULL, &fresh);
+	struct status status = options_reload(p->options, program_log_changed_option, NULL, &fresh);
 	if (status.code == STATUS_OK) {
 		const struct gateway_program_options *v = options_values(fresh);
 		log_set_level((enum log_level)v->log_level);
@@ -279,13 +227,7 @@ static int run(struct options *o)
 		return EXIT_SUCCESS;
 	}
 	struct stop_signals signals;
-	stop_signals_init(&signals);
-	process_ignore_write_signals();
-	process_raise_open_files();
-	log_setup((enum log_level)v->log_level, (enum log_format)v->log_format);
-	status = process_forbid_core_dumps();
-	if (status.code != STATUS_OK)
-		log_warning("process.core_dumps", LOG_STATUS(&status));
+	program_start(&signals, (enum log_level)v->log_level, (enum log_format)v->log_format);
 	struct program program = {
 		.options = o, .values = v, .arena = arena_new(), .metrics = metrics_new()};
 	int code = serve(&program, &signals);

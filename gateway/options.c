@@ -1,35 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/options.h"
 
-#include "common/base/file.h"
-#include "common/base/log.h"
 #include "common/net/address.h"
-#include "common/net/cidr.h"
-#include "common/net/tls.h"
 #include "common/net/web_url.h"
+#include "common/program/program_options.h"
 
 #ifndef PROJECT_VERSION
 #error "PROJECT_VERSION must be given by the build"
 #endif
-
-static struct status check_address(struct str value)
-{
-	struct address a;
-	return address_parse(value, &a);
-}
-
-static struct status check_networks(struct str value)
-{
-	_cleanup_cidr_list_ struct cidr_list list = {.n = 0};
-	return cidr_list_parse(value, &list);
-}
-
-static const struct option_choice client_auth_choices[] = {{"none", TLS_CLIENT_NONE},
-	{"optional", TLS_CLIENT_OPTIONAL}, {"required", TLS_CLIENT_REQUIRED}, {NULL, 0}};
-static const struct option_choice level_choices[] = {{"debug", LOG_DEBUG}, {"info", LOG_INFO},
-	{"warning", LOG_WARNING}, {"error", LOG_ERROR}, {NULL, 0}};
-static const struct option_choice format_choices[] = {{"auto", LOG_FORMAT_AUTO},
-	{"json", LOG_FORMAT_JSON}, {"logfmt", LOG_FORMAT_LOGFMT}, {NULL, 0}};
 
 #define FLAG(m) OPTION_FLAG_AT(struct gateway_program_options, m)
 #define STRING(m) OPTION_STRING_AT(struct gateway_program_options, m)
@@ -42,13 +20,13 @@ static const struct option_choice format_choices[] = {{"auto", LOG_FORMAT_AUTO},
 /* clang-format off */
 static const struct option_spec specs[] = {
 	{.name = "http-listen", STRING(http_listen), .metavar = "ADDR", .initial = "127.0.0.1:8080",
-		.check = check_address, .group = "Listening",
+		.check = program_check_address, .group = "Listening",
 		.help = "where HTTP is served: host:port (port 0: the kernel chooses) or unix:PATH"},
 	{.name = "ready-file", STRING(ready_file), .metavar = "FILE", .group = "Listening",
 		.help = "written once requests are answered: the address really bound, as JSON"},
 
 	{.name = "service", STRING(service), .metavar = "ADDR", .initial = "127.0.0.1:50051",
-		.check = check_address, .group = "The service",
+		.check = program_check_address, .group = "The service",
 		.help = "where token-service serves gRPC: host:port or unix:PATH"},
 	{.name = "service-tls", FLAG(service_tls), .group = "The service",
 		.help = "speak TLS with it"},
@@ -72,13 +50,13 @@ static const struct option_spec specs[] = {
 		.help = "its private key (PEM)"},
 	{.name = "tls-client-ca-file", STRING(tls_client_ca_file), .metavar = "FILE", .group = "TLS",
 		.help = "authorities (PEM) that client certificates must come from"},
-	{.name = "tls-client-auth", ENUM(tls_client_auth), .choices = client_auth_choices,
+	{.name = "tls-client-auth", ENUM(tls_client_auth), .choices = program_tls_client_auth_choices,
 		.initial = "none", .group = "TLS", .help = "whether clients show a certificate"},
 	{.name = "insecure-plaintext", FLAG(insecure_plaintext), .group = "TLS",
 		.help = "serve other machines, or reach the service there, without TLS: tokens can then "
 			"be read on the way"},
 
-	{.name = "trusted-proxy", LIST(trusted_proxies), .metavar = "CIDR", .check = check_networks,
+	{.name = "trusted-proxy", LIST(trusted_proxies), .metavar = "CIDR", .check = program_check_network,
 		.group = "Callers",
 		.help = "peers (networks, or 'unix') whose x-osmo-user and x-osmo-roles are passed on; "
 			"the service must trust this gateway too"},
@@ -105,9 +83,9 @@ static const struct option_spec specs[] = {
 		.min = 10, .max = 24 * 3600 * 1000, .group = "Limits",
 		.help = "of a connection between requests"},
 
-	{.name = "log-level", ENUM(log_level), .choices = level_choices, .initial = "info",
+	{.name = "log-level", ENUM(log_level), .choices = program_log_level_choices, .initial = "info",
 		.flags = OPTION_RELOADABLE, .group = "Operations", .help = "the least that is logged"},
-	{.name = "log-format", ENUM(log_format), .choices = format_choices, .initial = "auto",
+	{.name = "log-format", ENUM(log_format), .choices = program_log_format_choices, .initial = "auto",
 		.group = "Operations", .help = "auto: logfmt on a terminal, else JSON"},
 	{.name = "metrics", FLAG(metrics), .initial = "true", .group = "Operations",
 		.help = "serve /metrics"},
@@ -150,23 +128,11 @@ const struct option_table gateway_option_table = {
 	.count = ARRAY_SIZE(specs),
 };
 
-static struct status check_tls(const struct options *o, const struct gateway_program_options *v)
+static struct status check_service_tls(
+	const struct options *o, const struct gateway_program_options *v)
 {
-	if (!v->tls_cert_file != !v->tls_key_file)
-		return options_error(o, v->tls_cert_file ? "tls-cert-file" : "tls-key-file",
-			"given together with --%s",
-			v->tls_cert_file ? "tls-key-file" : "tls-cert-file");
-	if (v->tls_client_ca_file && !v->tls_cert_file)
-		return options_error(
-			o, "tls-client-ca-file", "given together with --tls-cert-file");
-	if (v->tls_client_auth != TLS_CLIENT_NONE && (!v->tls_client_ca_file || !v->tls_cert_file))
-		return options_error(o, "tls-client-auth",
-			"'none' without --tls-cert-file and --tls-client-ca-file");
-	if (!v->service_cert_file != !v->service_key_file)
-		return options_error(o,
-			v->service_cert_file ? "service-cert-file" : "service-key-file",
-			"given together with --%s",
-			v->service_cert_file ? "service-key-file" : "service-cert-file");
+	TRY(program_check_pair(o, "service-cert-file", v->service_cert_file, "service-key-file",
+		v->service_key_file));
 	const char *useless = v->service_ca_file     ? "service-ca-file"
 			      : v->service_cert_file ? "service-cert-file"
 			      : v->service_name      ? "service-name"
@@ -179,21 +145,15 @@ static struct status check_tls(const struct options *o, const struct gateway_pro
 struct status gateway_options_check(const struct options *o)
 {
 	const struct gateway_program_options *v = options_values(o);
-	struct address listen, service;
-	TRY(check_tls(o, v));
-	if (v->ready_file && !file_can_be_written(v->ready_file))
-		return options_error(
-			o, "ready-file", "a file in a folder that is there and may be written");
-	TRY(address_parse(str_of(v->http_listen), &listen));
+	const struct program_tls_options tls = {
+		v->tls_cert_file, v->tls_key_file, v->tls_client_ca_file, v->tls_client_auth};
+	struct address service;
+	TRY(program_check_tls(o, &tls));
+	TRY(check_service_tls(o, v));
+	TRY(program_check_ready_file(o, v->ready_file));
+	TRY(program_check_listener(o, "http-listen", v->http_listen, v->tls_cert_file,
+		v->insecure_plaintext, v->dev_login));
 	TRY(address_parse(str_of(v->service), &service));
-	bool is_local = address_is_loopback(&listen);
-	if (!is_local && v->dev_login)
-		return options_error(
-			o, "http-listen", "a loopback address or a unix socket with --dev-login");
-	if (!is_local && !v->tls_cert_file && !v->insecure_plaintext)
-		return options_error(o, "http-listen",
-			"a loopback address or a unix socket without --tls-cert-file (or with "
-			"--insecure-plaintext)");
 	if (!address_is_loopback(&service) && !v->service_tls && !v->insecure_plaintext)
 		return options_error(o, "service",
 			"a loopback address or a unix socket without --service-tls (or with "

@@ -5,6 +5,7 @@
 #include "common/base/process.h"
 #include "common/base/random.h"
 #include "common/event/stop_signals.h"
+#include "common/program/program_start.h"
 #include "service/commands.h"
 #include "service/files.h"
 #include "service/options.h"
@@ -195,13 +196,7 @@ static int run(struct options *o)
 		return EXIT_SUCCESS;
 	}
 	struct stop_signals signals;
-	stop_signals_init(&signals);
-	process_ignore_write_signals();
-	process_raise_open_files();
-	log_setup((enum log_level)v->log_level, (enum log_format)v->log_format);
-	status = process_forbid_core_dumps();
-	if (status.code != STATUS_OK)
-		log_warning("process.core_dumps", LOG_STATUS(&status));
+	program_start(&signals, (enum log_level)v->log_level, (enum log_format)v->log_format);
 	if (options_command(o))
 		return run_command(o);
 	return serve(o, &signals);

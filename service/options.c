@@ -3,11 +3,8 @@
 
 #include "common/base/arena.h"
 #include "common/base/buf.h"
-#include "common/base/file.h"
-#include "common/base/log.h"
-#include "common/net/cidr.h"
-#include "common/net/tls.h"
 #include "common/net/web_url.h"
+#include "common/program/program_options.h"
 #include "service/app/role_app.h"
 #include "service/auth/jwt_key.h"
 #include "service/domain/principal.h"
@@ -23,22 +20,10 @@
 #error "PROJECT_VERSION must be given by the build"
 #endif
 
-static struct status check_address(struct str value)
-{
-	struct address a;
-	return address_parse(value, &a);
-}
-
 /* The HTTP listener may be switched off. */
 static struct status check_address_or_off(struct str value)
 {
-	return str_eq(value, STR("off")) ? status_ok() : check_address(value);
-}
-
-static struct status check_networks(struct str value)
-{
-	_cleanup_cidr_list_ struct cidr_list list = {.n = 0};
-	return cidr_list_parse(value, &list);
+	return str_eq(value, STR("off")) ? status_ok() : program_check_address(value);
 }
 
 static struct status check_action(struct str value)
@@ -71,14 +56,8 @@ static struct status check_name(struct str value)
 		PRINCIPAL_NAME_MAX_BYTES, STR_ARG(value));
 }
 
-static const struct option_choice client_auth_choices[] = {{"none", TLS_CLIENT_NONE},
-	{"optional", TLS_CLIENT_OPTIONAL}, {"required", TLS_CLIENT_REQUIRED}, {NULL, 0}};
 static const struct option_choice algorithm_choices[] = {
 	{"ES256", JWT_ES256}, {"RS256", JWT_RS256}, {NULL, 0}};
-static const struct option_choice level_choices[] = {{"debug", LOG_DEBUG}, {"info", LOG_INFO},
-	{"warning", LOG_WARNING}, {"error", LOG_ERROR}, {NULL, 0}};
-static const struct option_choice format_choices[] = {{"auto", LOG_FORMAT_AUTO},
-	{"json", LOG_FORMAT_JSON}, {"logfmt", LOG_FORMAT_LOGFMT}, {NULL, 0}};
 
 static const struct option_choice store_choices[] = {
 	{"sqlite", SERVICE_STORE_SQLITE}, {"postgres", SERVICE_STORE_POSTGRES}, {NULL, 0}};
@@ -96,7 +75,7 @@ static const struct option_choice pooler_choices[] = {{"none", 0}, {"transaction
 /* clang-format off */
 static const struct option_spec specs[] = {
 	{.name = "grpc-listen", STRING(grpc_listen), .metavar = "ADDR", .initial = "127.0.0.1:50051",
-		.check = check_address, .group = "Listening",
+		.check = program_check_address, .group = "Listening",
 		.help = "where gRPC is served: host:port (port 0: the kernel chooses) or unix:PATH"},
 	{.name = "http-listen", STRING(http_listen), .metavar = "ADDR", .initial = "127.0.0.1:8080",
 		.check = check_address_or_off, .group = "Listening",
@@ -153,12 +132,12 @@ static const struct option_spec specs[] = {
 		.help = "its private key (PEM)"},
 	{.name = "tls-client-ca-file", STRING(tls_client_ca_file), .metavar = "FILE", .group = "TLS",
 		.help = "authorities (PEM) that client certificates must come from"},
-	{.name = "tls-client-auth", ENUM(tls_client_auth), .choices = client_auth_choices,
+	{.name = "tls-client-auth", ENUM(tls_client_auth), .choices = program_tls_client_auth_choices,
 		.initial = "none", .group = "TLS", .help = "whether clients show a certificate"},
 	{.name = "insecure-plaintext", FLAG(insecure_plaintext), .group = "TLS",
 		.help = "serve other machines without TLS: tokens can then be read on the way"},
 
-	{.name = "trusted-proxy", LIST(trusted_proxies), .metavar = "CIDR", .check = check_networks,
+	{.name = "trusted-proxy", LIST(trusted_proxies), .metavar = "CIDR", .check = program_check_network,
 		.group = "Callers",
 		.help = "peers (networks, or 'unix') whose x-osmo-user and x-osmo-roles are believed"},
 	{.name = "mtls-identity", LIST(mtls_identities), .metavar = "NAME=USER[:ROLE+ROLE...]",
@@ -270,9 +249,9 @@ static const struct option_spec specs[] = {
 		.min = 10, .max = 24 * 3600 * 1000, .group = "Limits",
 		.help = "of an HTTP connection between requests"},
 
-	{.name = "log-level", ENUM(log_level), .choices = level_choices, .initial = "info",
+	{.name = "log-level", ENUM(log_level), .choices = program_log_level_choices, .initial = "info",
 		.flags = OPTION_RELOADABLE, .group = "Operations", .help = "the least that is logged"},
-	{.name = "log-format", ENUM(log_format), .choices = format_choices, .initial = "auto",
+	{.name = "log-format", ENUM(log_format), .choices = program_log_format_choices, .initial = "auto",
 		.group = "Operations", .help = "auto: logfmt on a terminal, else JSON"},
 	{.name = "access-log", FLAG(access_log), .group = "Operations",
 		.help = "log every call (audit events are logged always)"},
@@ -368,58 +347,29 @@ const struct option_table service_option_table = {
 	.command_count = ARRAY_SIZE(commands),
 };
 
-static struct status find_loopback(const char *text, bool *ret_loopback)
-{
-	struct address a;
-	TRY(address_parse(str_of(text), &a));
-	*ret_loopback = address_is_loopback(&a);
-	return status_ok();
-}
-
 static struct status check_tls(const struct options *o, const struct service_options *v)
 {
-	if (!v->tls_cert_file != !v->tls_key_file)
-		return options_error(o, v->tls_cert_file ? "tls-cert-file" : "tls-key-file",
-			"given together with --%s",
-			v->tls_cert_file ? "tls-key-file" : "tls-cert-file");
-	if (v->tls_client_ca_file && !v->tls_cert_file)
-		return options_error(
-			o, "tls-client-ca-file", "given together with --tls-cert-file");
-	if (v->tls_client_auth != TLS_CLIENT_NONE && (!v->tls_client_ca_file || !v->tls_cert_file))
-		return options_error(o, "tls-client-auth",
-			"'none' without --tls-cert-file and --tls-client-ca-file");
-	return status_ok();
+	const struct program_tls_options tls = {
+		v->tls_cert_file, v->tls_key_file, v->tls_client_ca_file, v->tls_client_auth};
+	return program_check_tls(o, &tls);
 }
 
 static struct status check_ready_file(const struct options *o, const struct service_options *v)
 {
 	/* The data directory is made before the file is. */
-	if (!v->ready_file || str_starts_with(str_of(v->ready_file), str_of(v->data_dir)) ||
-		file_can_be_written(v->ready_file))
+	if (v->ready_file && str_starts_with(str_of(v->ready_file), str_of(v->data_dir)))
 		return status_ok();
-	return options_error(
-		o, "ready-file", "a file in a folder that is there and may be written");
+	return program_check_ready_file(o, v->ready_file);
 }
 
 static struct status check_listeners(const struct options *o, const struct service_options *v)
 {
-	struct {
-		const char *name, *text;
-	} listeners[] = {{"grpc-listen", v->grpc_listen}, {"http-listen", v->http_listen}};
-	for (size_t i = 0; i < ARRAY_SIZE(listeners); i++) {
-		bool loopback = true;
-		if (!str_eq(str_of(listeners[i].text), STR("off")))
-			TRY(find_loopback(listeners[i].text, &loopback));
-		if (!loopback && v->dev_login)
-			return options_error(o, listeners[i].name,
-				"a loopback address or a unix socket with --dev-login");
-		if (!loopback && !v->tls_cert_file && !v->insecure_plaintext)
-			return options_error(o, listeners[i].name,
-				"a loopback address or a unix socket without --tls-cert-file (or "
-				"with "
-				"--insecure-plaintext)");
-	}
-	return status_ok();
+	TRY(program_check_listener(o, "grpc-listen", v->grpc_listen, v->tls_cert_file,
+		v->insecure_plaintext, v->dev_login));
+	if (str_eq(str_of(v->http_listen), STR("off")))
+		return status_ok();
+	return program_check_listener(o, "http-listen", v->http_listen, v->tls_cert_file,
+		v->insecure_plaintext, v->dev_login);
 }
 
 static struct status check_external(const struct options *o, const struct service_options *v)

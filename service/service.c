@@ -10,6 +10,9 @@
 #include "common/metrics/process_metrics.h"
 #include "common/net/address.h"
 #include "common/net/tls.h"
+#include "common/program/program_loops.h"
+#include "common/program/program_options.h"
+#include "common/program/program_start.h"
 #include "common/rpc/health.h"
 #include "common/rpc/proxy_trust.h"
 #include "common/rpc/rpc_server.h"
@@ -68,10 +71,7 @@ struct service {
 
 	struct metrics *metrics;
 	struct schema *schema;
-	struct loop *control; /* keys, roles, health: what is not a call's */
-	struct loop **loops;
-	size_t n_loops;
-	bool loops_run;
+	struct program_loops loops;
 	size_t prepared; /* steps of service_prepare that are done */
 
 	struct service_files files;
@@ -111,14 +111,6 @@ struct service {
 };
 
 /* --- helpers --- */
-
-static struct str *strings_of(struct arena *arena, const struct option_list *list)
-{
-	struct str *texts = arena_calloc(arena, list->count, sizeof *texts);
-	for (size_t i = 0; i < list->count; i++)
-		texts[i] = str_of(list->items[i]);
-	return texts;
-}
 
 static char *path_in(struct service *s, const char *name)
 {
@@ -180,9 +172,9 @@ static struct status open_postgres(struct service *s)
 		.direct_url = v->postgres_direct_url,
 		.password_file = v->postgres_password_file,
 		.pooler = v->postgres_pooler != 0,
-		.home = s->control,
-		.loops = s->loops,
-		.n_loops = s->n_loops,
+		.home = s->loops.control,
+		.loops = s->loops.workers,
+		.n_loops = s->loops.n,
 		.n_connections = (size_t)v->postgres_connections,
 		.connect_timeout_ms = (int)v->postgres_connect_timeout_ms,
 		.statement_timeout_ms = (int)v->postgres_statement_timeout_ms,
@@ -202,7 +194,7 @@ static struct role_cache *make_roles(struct service *s)
 	int64_t interval_ms = shared ? ttl_ms / 3 : ttl_ms;
 	return role_cache_new_with(&(struct role_cache_options){
 		.store = s->store,
-		.home = s->control,
+		.home = s->loops.control,
 		.clock = &clock_system,
 		.ttl_ms = interval_ms > ROLES_MIN_TTL_MS ? interval_ms : ROLES_MIN_TTL_MS,
 		.max_age_ms = !shared                         ? 0
@@ -229,7 +221,7 @@ static struct status open_storage(struct service *s)
 	gate_init(&s->gate, s->roles, alive_methods);
 	s->keeper = token_keeper_new(&(struct token_keeper_config){
 		.store = s->store,
-		.home = s->control,
+		.home = s->loops.control,
 		.clock = &clock_system,
 		.grace_ms = v->expired_token_grace_ms,
 	});
@@ -248,13 +240,13 @@ static struct status make_keyring(struct service *s)
 {
 	const struct service_options *v = s->values;
 	if (v->jwt_key_file)
-		return keyring_new_fixed(&s->files.signing_keys, s->control, &s->keyring);
+		return keyring_new_fixed(&s->files.signing_keys, s->loops.control, &s->keyring);
 	s->keyring = keyring_new(&(struct keyring_config){
 		.algorithm = (enum jwt_algorithm)v->jwt_algorithm,
 		.key_lifetime_s = v->jwt_key_lifetime_ms / 1000,
 		.server_key = s->files.server_key,
 		.store = s->store,
-		.home = s->control,
+		.home = s->loops.control,
 		.clock = &clock_system,
 	});
 	return status_ok();
@@ -267,7 +259,7 @@ static struct status admin_token_of(struct service *s, struct admin_token *ret)
 	TRY(service_options_max_lifetime(s->options, &days, text));
 	*ret = (struct admin_token){
 		.store = s->store,
-		.home = s->control,
+		.home = s->loops.control,
 		.clock = &clock_system,
 		.path = path_in(s, "admin.token"),
 		.given_file = s->values->admin_token_file,
@@ -351,7 +343,7 @@ static struct status make_authn(struct service *s)
 		.identities = identities,
 		.n_identities = v->mtls_identities.count,
 		.dev_login = v->dev_login,
-		.default_roles = strings_of(s->arena, &v->default_roles),
+		.default_roles = program_list_texts(s->arena, &v->default_roles),
 		.n_default_roles = v->default_roles.count,
 		.use = &s->use,
 	};
@@ -363,7 +355,7 @@ static struct status make_authn(struct service *s)
 static struct status make_trust(struct service *s)
 {
 	struct cidr_list proxies = {.n = 0};
-	TRY(cidr_list_of(strings_of(s->arena, &s->values->trusted_proxies),
+	TRY(cidr_list_of(program_list_texts(s->arena, &s->values->trusted_proxies),
 		s->values->trusted_proxies.count, &proxies));
 	proxy_trust_init(&s->trust, proxies, s->values->dev_login);
 	return status_ok();
@@ -382,7 +374,7 @@ static struct status make_apps(struct service *s)
 		.clock = &clock_system,
 		.random = &random_system,
 		.access = &s->access,
-		.default_roles = strings_of(s->arena, &v->default_roles),
+		.default_roles = program_list_texts(s->arena, &v->default_roles),
 		.n_default_roles = v->default_roles.count,
 		.max_lifetime_days = days,
 		.max_lifetime_text = lifetime_text,
@@ -392,9 +384,9 @@ static struct status make_apps(struct service *s)
 	};
 	s->profile_app = (struct profile_app){
 		.store = s->store,
-		.pools = strings_of(s->arena, &v->pools),
+		.pools = program_list_texts(s->arena, &v->pools),
 		.n_pools = v->pools.count,
-		.buckets = strings_of(s->arena, &v->buckets),
+		.buckets = program_list_texts(s->arena, &v->buckets),
 		.n_buckets = v->buckets.count,
 	};
 	s->role_app = (struct role_app){
@@ -506,8 +498,8 @@ static void on_health_timer(evutil_socket_t fd, short what, void *arg)
 	struct service *s = arg;
 	if (!s->store) /* it has been stopped, and we are about to be */
 		return;
-	store_check(
-		s->store, (struct store_waiter){s->control, in_ms(CHECK_TIMEOUT_MS), s}, on_health);
+	store_check(s->store, (struct store_waiter){s->loops.control, in_ms(CHECK_TIMEOUT_MS), s},
+		on_health);
 }
 
 /* --- the network --- */
@@ -548,9 +540,9 @@ static struct status open_rpc(struct service *s)
 		.listen = &listen,
 		.n_listen = 1,
 		.tls = v->tls_cert_file ? &tls : NULL,
-		.n_threads = (unsigned)s->n_loops,
-		.loops = s->loops,
-		.n_loops = s->n_loops,
+		.n_threads = (unsigned)s->loops.n,
+		.loops = s->loops.workers,
+		.n_loops = s->loops.n,
 		.handler = chain_handler(s->chain),
 		.schema = s->schema,
 		.health = s->health,
@@ -577,8 +569,8 @@ static struct status open_gateway(struct service *s)
 	struct gateway_options options = {
 		.listen = &listen,
 		.tls = listen.kind == ADDRESS_UNIX ? NULL : s->files.tls,
-		.loops = s->loops,
-		.n_loops = s->n_loops,
+		.loops = s->loops.workers,
+		.n_loops = s->loops.n,
 		.upstream = chain_handler(s->chain),
 		.schema = s->schema,
 		.trust = &s->trust.trust,
@@ -586,7 +578,7 @@ static struct status open_gateway(struct service *s)
 		.show_metrics = v->metrics,
 		.http = HTTP_SERVER_OPTIONS_DEFAULT,
 		.max_call_ms = v->max_call_ms,
-		.cors_origins = strings_of(s->arena, &v->cors_origins),
+		.cors_origins = program_list_texts(s->arena, &v->cors_origins),
 		.n_cors_origins = v->cors_origins.count,
 		.version = service_option_table.version,
 	};
@@ -637,31 +629,11 @@ static void warn_of_unsafe_settings(const struct service *s)
 
 /* --- start and stop --- */
 
-static void make_loops(struct service *s)
-{
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	s->n_loops =
-		s->values->threads ? (size_t)s->values->threads : (size_t)(cores > 0 ? cores : 1);
-	s->loops = xcalloc(s->n_loops, sizeof *s->loops);
-	for (size_t i = 0; i < s->n_loops; i++)
-		s->loops[i] = loop_new();
-	s->control = loop_new();
-}
-
-static void run_loops(struct service *s)
-{
-	for (size_t i = 0; i < s->n_loops; i++) {
-		char name[32];
-		snprintf(name, sizeof name, "loop-%zu", i);
-		loop_start(s->loops[i], name);
-	}
-	s->loops_run = true;
-}
-
 static void start_health(struct service *s)
 {
 	struct timeval interval = {HEALTH_INTERVAL_S, 0};
-	s->health_timer = event_new(loop_base(s->control), -1, EV_PERSIST, on_health_timer, s);
+	s->health_timer =
+		event_new(loop_base(s->loops.control), -1, EV_PERSIST, on_health_timer, s);
 	event_add(s->health_timer, &interval);
 }
 
@@ -670,12 +642,12 @@ static struct status start_inside(struct service *s)
 {
 	TRY(service_files_read(s->values, &s->files));
 	TRY(pb_schema_new(&s->schema));
-	make_loops(s);
+	program_loops_init(&s->loops, s->values->threads);
 	s->health = health_new();
 	set_health(s, false);
 	start_health(s);
 	TRY(open_storage(s));
-	loop_start(s->control, "control");
+	program_loops_run_control(&s->loops);
 	TRY(open_server_key(s));
 	TRY(make_keyring(s));
 	TRY(make_trust(s));
@@ -702,7 +674,7 @@ static struct status start(struct service *s)
 	TRY(open_rpc(s));
 	TRY(open_gateway(s));
 	warn_of_unsafe_settings(s);
-	run_loops(s);
+	program_loops_run(&s->loops);
 	rpc_server_start(s->rpc);
 	return status_ok();
 }
@@ -748,7 +720,7 @@ static struct status prepare_roles(struct service *s)
 {
 	struct sync sync;
 	sync_init(&sync);
-	struct store_waiter waiter = {s->control, in_ms(TRY_MS), &sync};
+	struct store_waiter waiter = {s->loops.control, in_ms(TRY_MS), &sync};
 	if (s->roles_run)
 		role_cache_reload(s->roles, waiter, sync_on_done);
 	else
@@ -786,8 +758,8 @@ static void look_at_health(struct service *s)
 {
 	struct sync sync;
 	sync_init(&sync);
-	store_check(
-		s->store, (struct store_waiter){s->control, in_ms(TRY_MS), &sync}, sync_on_done);
+	store_check(s->store, (struct store_waiter){s->loops.control, in_ms(TRY_MS), &sync},
+		sync_on_done);
 	struct status status = sync_wait(&sync);
 	set_health(s, status_is_ok(&status));
 }
@@ -826,7 +798,7 @@ struct status service_announce(struct service *s)
 	service_addresses(s, grpc, http);
 	log_info("service.ready", LOG_TEXT("version", service_option_table.version),
 		LOG_TEXT("grpc", grpc), LOG_TEXT("http", *http ? http : "off"),
-		LOG_TEXT("data_dir", s->values->data_dir), LOG_I64("threads", (int64_t)s->n_loops));
+		LOG_TEXT("data_dir", s->values->data_dir), LOG_I64("threads", (int64_t)s->loops.n));
 	return write_ready_file(s, grpc, http);
 }
 
@@ -841,27 +813,28 @@ static void stop_network(struct service *s)
 {
 	struct sync rpc, gateway;
 	int64_t grace_ms = s->values->drain_grace_ms;
-	bool stops_gateway = s->gateway && s->loops_run;
+	bool stops_gateway = s->gateway && s->loops.run;
 	sync_init(&rpc);
 	sync_init(&gateway);
-	if (s->rpc && s->loops_run)
-		rpc_server_drain(s->rpc, grace_ms, s->control, sync_on_stopped, &rpc);
+	if (s->rpc && s->loops.run)
+		rpc_server_drain(s->rpc, grace_ms, s->loops.control, sync_on_stopped, &rpc);
 	else
 		sync_on_stopped(&rpc);
 	if (stops_gateway)
-		gateway_stop(s->gateway, (uint32_t)grace_ms, s->control, sync_on_stopped, &gateway);
+		gateway_stop(s->gateway, (uint32_t)grace_ms, s->loops.control, sync_on_stopped,
+			&gateway);
 	else
 		sync_on_stopped(&gateway);
 	(void)!sync_wait(&rpc).code;
 	(void)!sync_wait(&gateway).code;
 }
 
-static void stop_loop(struct loop *l)
+static void stop_control(struct service *s)
 {
-	if (!l)
+	if (!s->loops.control)
 		return;
-	loop_stop(l);
-	loop_join(l);
+	loop_stop(s->loops.control);
+	loop_join(s->loops.control);
 }
 
 static void stop_keyring(struct service *s)
@@ -904,7 +877,7 @@ static void stop_store(struct service *s)
 	}
 	struct store_end end = {.service = s};
 	sync_init(&end.sync);
-	store_stop(s->store, s->control, on_store_stopped, &end);
+	store_stop(s->store, s->loops.control, on_store_stopped, &end);
 	(void)!sync_wait(&end.sync).code;
 }
 
@@ -929,10 +902,7 @@ static void free_all(struct service *s)
 	if (s->health_timer)
 		event_free(s->health_timer);
 	health_free(s->health);
-	for (size_t i = 0; i < s->n_loops; i++)
-		loop_free(s->loops[i]);
-	free(s->loops);
-	loop_free(s->control);
+	program_loops_done(&s->loops);
 	schema_free(s->schema);
 	metrics_free(s->metrics);
 	options_free(s->reloaded);
@@ -945,24 +915,12 @@ void service_stop(struct service *s)
 	stop_network(s);
 	stop_keyring(s);
 	stop_store(s); /* which may live on the loops */
-	for (size_t i = 0; i < s->n_loops && s->loops_run; i++)
-		stop_loop(s->loops[i]);
-	stop_loop(s->control);
+	program_loops_stop_workers(&s->loops);
+	stop_control(s);
 	free_all(s);
 }
 
 /* --- reload --- */
-
-static void on_option_changed(void *arg, const struct option_change *c)
-{
-	(void)arg;
-	if (c->applied)
-		log_info("option.changed", LOG_TEXT("option", c->name), LOG_TEXT("from", c->old),
-			LOG_TEXT("to", c->new));
-	else
-		log_warning("option.needs_restart", LOG_TEXT("option", c->name),
-			LOG_TEXT("from", c->old), LOG_TEXT("to", c->new));
-}
 
 /* The configuration as it would be now, checked as a whole. */
 static struct status check_reload(const struct service *s)
@@ -986,7 +944,8 @@ static void apply_options(struct service *s, const struct service_options *v)
 	log_set_level((enum log_level)v->log_level);
 	if (s->roles_run)
 		role_cache_configure(s->roles, configured_roles(v),
-			(struct store_waiter){s->control, in_ms(TRY_MS), s}, on_roles_configured);
+			(struct store_waiter){s->loops.control, in_ms(TRY_MS), s},
+			on_roles_configured);
 }
 
 static void reload_options(struct service *s)
@@ -994,7 +953,8 @@ static void reload_options(struct service *s)
 	_cleanup_(options_freep) struct options *fresh = NULL;
 	struct status status = check_reload(s);
 	if (status_is_ok(&status))
-		status = options_reload(latest_options(s), on_option_changed, NULL, &fresh);
+		status =
+			options_reload(latest_options(s), program_log_changed_option, NULL, &fresh);
 	if (!status_is_ok(&status)) {
 		log_error("reload.options", LOG_STATUS(&status));
 		return;
@@ -1040,9 +1000,9 @@ void service_reload(struct service *s)
 static struct status make_admin_token(struct service *s)
 {
 	struct admin_token t;
-	make_loops(s);
+	program_loops_init(&s->loops, s->values->threads);
 	TRY(open_storage(s));
-	loop_start(s->control, "control");
+	program_loops_run_control(&s->loops);
 	TRY(admin_token_of(s, &t));
 	TRY(admin_token_renew(&t));
 	printf("a new admin token is in %s\n", t.path);
@@ -1052,13 +1012,13 @@ static struct status make_admin_token(struct service *s)
 /* Opening it does that. */
 static struct status migrate(struct service *s)
 {
-	make_loops(s);
+	program_loops_init(&s->loops, s->values->threads);
 	TRY(open_storage(s));
-	loop_start(s->control, "control");
+	program_loops_run_control(&s->loops);
 	struct sync sync;
 	sync_init(&sync);
-	store_check(
-		s->store, (struct store_waiter){s->control, in_ms(TRY_MS), &sync}, sync_on_done);
+	store_check(s->store, (struct store_waiter){s->loops.control, in_ms(TRY_MS), &sync},
+		sync_on_done);
 	TRY(sync_wait(&sync));
 	printf("the schema has version %d\n", migrations_latest());
 	return status_ok();
@@ -1097,7 +1057,7 @@ static struct status import_existing(struct service *s)
 	struct status status = import_osmo(&(struct import_osmo_options){.url = v->osmo_url,
 						   .password_file = v->osmo_password_file,
 						   .store = s->store,
-						   .home = s->control,
+						   .home = s->loops.control,
 						   .clock = &clock_system,
 						   .left_out = print_left_out},
 		&r);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/program/program_start.h"
+
+#include "common/base/process.h"
+
+void program_start(struct stop_signals *signals, enum log_level level, enum log_format format)
+{
+	stop_signals_init(signals);
+	process_ignore_write_signals();
+	process_raise_open_files();
+	log_setup(level, format);
+	struct status status = process_forbid_core_dumps();
+	if (status.code != STATUS_OK)
+		log_warning("process.core_dumps", LOG_STATUS(&status));
+}
+
+void program_log_changed_option(void *arg, const struct option_change *c)
+{
+	(void)arg;
+	if (c->applied)
+		log_info("option.changed", LOG_TEXT("option", c->name), LOG_TEXT("from", c->old),
+			LOG_TEXT("to", c->new));
+	else
+		log_warning("option.needs_restart", LOG_TEXT("option", c->name),
+			LOG_TEXT("from", c->old), LOG_TEXT("to", c->new));
+}
