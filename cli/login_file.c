@@ -392,6 +392,19 @@ char *login_access_token(const struct login *l)
 	return l->refresh_url ? url_access_token(str_of(l->refresh_url)) : NULL;
 }
 
+bool login_is_renewable(const struct login *l)
+{
+	if (!l->has_token || !l->refresh_url || !*l->refresh_url)
+		return false;
+	if (!l->osmo_token)
+		return l->refresh_token && *l->refresh_token;
+	_cleanup_free_ char *token = login_access_token(l);
+	if (!token)
+		return false;
+	secret_wipe(token, strlen(token));
+	return true;
+}
+
 /* ---- the file ---- */
 
 struct status login_file_path(struct buf *out)

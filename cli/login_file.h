@@ -43,6 +43,10 @@ char *login_access_token(const struct login *l);
  * there is none. */
 char *url_access_token(struct str url);
 
+/* True if the login has what a new JWT takes: an address, and an access token or a refresh token.
+ */
+bool login_is_renewable(const struct login *l);
+
 /* Path of login.yaml: in $OSMO_CONFIG_FILE_DIR, else $XDG_CONFIG_HOME/osmo, else ~/.config/osmo.
  * FAILED_PRECONDITION  there is no home directory */
 struct status login_file_path(struct buf *out);

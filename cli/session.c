@@ -533,8 +533,20 @@ int cli_exchange(struct cli *c, struct login *login)
 	return failed;
 }
 
-/* Renews an expired JWT, once per process. */
-static int refresh(struct cli *c)
+/* Exchanges the credential of the login for a new JWT, once per process. */
+static int renew(struct cli *c)
+{
+	int failed = cli_exchange(c, &c->login);
+	if (failed)
+		return failed;
+	c->refreshed = true;
+	struct status s = cli_login_save(c);
+	if (!status_is_ok(&s)) /* it serves this process all the same */
+		console_log(CONSOLE_WARNING, "%s", s.message);
+	return EXIT_DONE;
+}
+
+static int renew_expired(struct cli *c)
 {
 	if (!c->login.has_token || c->refreshed)
 		return EXIT_DONE;
@@ -543,34 +555,50 @@ static int refresh(struct cli *c)
 	bool live = status_is_ok(&s) && !jwt_expired(&jwt, clock_now(&clock_system));
 	if (status_is_ok(&s))
 		jwt_done(&jwt);
-	if (live)
-		return EXIT_DONE;
-	int failed = cli_exchange(c, &c->login);
+	return live ? EXIT_DONE : renew(c);
+}
+
+static struct status send_as_user(
+	struct cli *c, const struct api_request *request, struct http_response *ret)
+{
+	char *texts[2] = {NULL, NULL};
+	const char *credentials[3];
+	make_credentials(&c->login, texts, credentials);
+	struct status s = send_api(c, request, credentials, ret);
+	wipe_text(texts[0]);
+	wipe_text(texts[1]);
+	return s;
+}
+
+/* A JWT that looks live here is refused: the keys of the service changed, or its clock differs from
+ * ours. Nothing was done for a 401, so that any request may be sent again. */
+static int send_renewed(struct cli *c, const struct api_request *request, struct http_response *ret)
+{
+	console_log(CONSOLE_DEBUG, "The service refuses the login token; renewing it");
+	int failed = renew(c);
 	if (failed)
 		return failed;
-	c->refreshed = true;
-	s = cli_login_save(c);
-	if (!status_is_ok(&s)) /* it serves this process all the same */
-		console_log(CONSOLE_WARNING, "%s", s.message);
-	return EXIT_DONE;
+	struct status s = send_as_user(c, request, ret);
+	return status_is_ok(&s) ? EXIT_DONE : cli_fail_transport(c, &s);
 }
 
 int cli_call(struct cli *c, const struct api_request *request, json_t **ret)
 {
 	int failed = cli_login_require(c);
-	if (failed || (failed = refresh(c)))
+	if (failed || (failed = renew_expired(c)))
 		return failed;
-	char *texts[2] = {NULL, NULL};
-	const char *credentials[3];
-	make_credentials(&c->login, texts, credentials);
 	_cleanup_response_ struct http_response r;
 	http_response_init(&r);
-	struct status s = send_api(c, request, credentials, &r);
-	wipe_text(texts[0]);
-	wipe_text(texts[1]);
+	struct status s = send_as_user(c, request, &r);
 	if (!status_is_ok(&s))
 		return cli_fail_transport(c, &s);
+	bool renewable = r.status == 401 && !c->refreshed && login_is_renewable(&c->login);
+	if (renewable && (failed = send_renewed(c, request, &r)))
+		return failed;
 	failed = cli_check(c, &r, ret);
+	if (renewable && r.status == 401)
+		console_log(CONSOLE_ERROR, "The login token was renewed, and the service refuses "
+					   "the new one as well");
 	if (r.body.p)
 		secret_wipe(r.body.p, r.body.n);
 	return failed;

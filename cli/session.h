@@ -94,8 +94,9 @@ struct api_request {
 	const struct api_request *fallback;
 };
 
-/* Calls the service as the user who is logged in, after renewing an expired JWT.
- * EXIT_DONE: *ret is the answer (json_decref); otherwise the exit code. */
+/* Calls the service as the user who is logged in, after renewing an expired JWT; one that the
+ * service refuses (401) is renewed, and the request sent again, once per process. EXIT_DONE: *ret
+ * is the answer (json_decref); otherwise the exit code. */
 int cli_call(struct cli *c, const struct api_request *request, json_t **ret);
 
 /* The client that all requests go through. */

@@ -244,6 +244,93 @@ def test_a_login_that_cannot_be_renewed_says_so(osmo, fake):
     assert "No token refresh url provided, please login again" in osmo("token", "list").stderr
 
 
+def test_a_live_jwt_that_is_refused_is_renewed_and_the_call_sent_again(osmo, fake):
+    refused, fresh = fake_osmo.jwt(), fake_osmo.jwt(900)
+    login_yaml.write_token(osmo, fake.url, refused, refresh_token=TOKEN, refresh_url=fake.url + EXCHANGE)
+    path = "/api/auth/access_token/user/ci"
+    fake.on("POST", path, 401, text="Jwt verification fails")
+    fake.on("POST", path, 200, "secret")
+    fake.on("POST", EXCHANGE, 200, {"token": fresh})
+    result = osmo("token", "set", "ci", "-e", "2099-01-01", "-d", "a b")
+    assert (result.returncode, result.stderr) == (0, "") and "Access token: secret\n" in result.stdout
+    call = f"POST {path}?expires_at=2099-01-01&description=a+b"
+    assert fake.lines == [call, f"POST {EXCHANGE}", call]
+    assert [r.headers["x-osmo-auth"] for r in fake.requests] == [refused, None, fresh]
+    assert written(osmo)["id_token"] == fresh and login_yaml.mode(osmo) == 0o600
+
+
+def test_a_renewed_jwt_that_is_refused_as_well_is_the_end(osmo, fake):
+    login_yaml.write_token(osmo, fake.url, fake_osmo.jwt(), refresh_token=TOKEN, refresh_url=fake.url + EXCHANGE)
+    fake.on("GET", "/api/auth/access_token/user", 401, text="Jwt verification fails")
+    result = osmo("token", "list", "-t", "json")
+    assert fake.lines == ["GET /api/auth/access_token/user", f"POST {EXCHANGE}", "GET /api/auth/access_token/user"]
+    assert result.returncode == 2
+    assert json.loads(result.stdout) == {"message": "Jwt verification fails", "code": 401}
+    said = [line.split(" ", 1)[1] for line in result.stderr.splitlines()]
+    assert said == [
+        "client [ERROR] client: Server responded with status code 401",
+        "client [ERROR] client: The login token was renewed, and the service refuses the new one as well"]
+
+
+def test_one_renewal_a_process(osmo, fake):
+    login_yaml.write_token(osmo, fake.url, fake_osmo.jwt(-10), refresh_token=TOKEN, refresh_url=fake.url + EXCHANGE)
+    fake.on("GET", "/api/profile/settings", 401, text="no")
+    assert osmo("profile", "list").returncode == 2
+    assert fake.lines == [f"POST {EXCHANGE}", "GET /api/profile/settings"]
+    # and for two calls, the second of which is refused again
+    del fake.requests[:]
+    fake.answers.clear()
+    login_yaml.write_token(osmo, fake.url, fake_osmo.jwt(), refresh_token=TOKEN, refresh_url=fake.url + EXCHANGE)
+    fake.on("GET", "/api/profile/settings", 401, text="no")
+    fake.on("GET", "/api/profile/settings", 200, fake_osmo.PROFILE)
+    fake.on("POST", "/api/auth/access_token", 401, text="no")
+    assert osmo("profile", "list").returncode == 2
+    assert fake.lines == ["GET /api/profile/settings", f"POST {EXCHANGE}", "GET /api/profile/settings",
+                          "POST /api/auth/access_token"]
+
+
+def test_a_refused_login_that_cannot_be_renewed_says_why(osmo, fake):
+    login_yaml.write_token(osmo, fake.url, fake_osmo.jwt(), refresh_token="revoked", refresh_url=fake.url + EXCHANGE)
+    fake.on("GET", "/api/auth/access_token/user", 401, text="no")
+    result = osmo("token", "list")
+    assert (result.returncode, result.stdout) == (10, "")
+    assert "Unable to refresh login token (status code 400)" in result.stderr
+    assert 'Please re-login with "osmo login"' in result.stderr
+    assert fake.lines == ["GET /api/auth/access_token/user", f"POST {EXCHANGE}"]
+
+
+@pytest.mark.parametrize("fields", [{}, {"refresh_token": TOKEN}, {"refresh_url": "{url}/x"}])
+def test_a_refused_login_without_means_to_renew_it_shows_the_refusal(osmo, fake, fields):
+    fields = {name: value.format(url=fake.url) for name, value in fields.items()}
+    login_yaml.write_token(osmo, fake.url, fake_osmo.jwt(), **fields)
+    fake.on("GET", "/api/auth/access_token/user", 401, text="no")
+    result = osmo("token", "list")
+    assert result.returncode == 2 and result.stderr.endswith("Error message: no\nError code: 401\n")
+    assert len(fake.requests) == 1
+
+
+def test_a_developers_login_is_not_renewed(osmo, fake):
+    login_yaml.write_dev(osmo, fake.url)
+    fake.on("GET", "/api/auth/access_token/user", 401, text="no")
+    assert osmo("token", "list").returncode == 2
+    assert len(fake.requests) == 1
+
+
+def test_new_keys_of_the_service_do_not_end_a_login(osmo, start_service, tmp_path):
+    subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", tmp_path / "key.pem"],
+                   check=True)
+    service = start_service()
+    assert osmo("login", service.url, "--token", service.admin_token).returncode == 0
+    old, old_url = written(osmo)["id_token"], service.url
+    service.stop()
+    service = start_service("--jwt-key-file", tmp_path / "key.pem")
+    login_yaml.write_text(osmo, login_yaml.path(osmo).read_text().replace(old_url, service.url))
+    result = osmo("--log-level", "DEBUG", "token", "list")
+    assert result.returncode == 0, result.stderr
+    assert ": 401 in " in result.stderr and "renewing it" in result.stderr
+    assert written(osmo)["id_token"] != old
+
+
 def test_a_login_of_an_identity_provider_is_renewed_with_oauth(osmo, fake):
     login_yaml.write_token(osmo, fake.url, fake_osmo.jwt(-10), refresh_token="r&1", refresh_url=fake.url + "/token")
     login = login_yaml.read(osmo)

@@ -138,6 +138,38 @@ static void what_is_damaged_is_refused_with_line_and_field(void **state)
 
 /* ---- the file ---- */
 
+static void a_login_is_renewable_if_it_has_an_address_and_a_credential_for_it(void **state)
+{
+	(void)state;
+	char url[] = "http://h/x", query[] = "http://h/x?access_token=t", token[] = "t",
+	     none[] = "";
+	const struct {
+		struct login login;
+		bool renewable;
+	} cases[] = {
+		{{.has_token = true,
+			 .osmo_token = true,
+			 .refresh_url = url,
+			 .refresh_token = token},
+			true},
+		{{.has_token = true, .osmo_token = true, .refresh_url = query}, true},
+		{{.has_token = true, .osmo_token = true, .refresh_url = url}, false},
+		{{.has_token = true,
+			 .osmo_token = true,
+			 .refresh_url = none,
+			 .refresh_token = token},
+			false},
+		{{.has_token = true, .osmo_token = true, .refresh_token = token}, false},
+		{{.has_token = true, .refresh_url = url, .refresh_token = token}, true},
+		{{.has_token = true, .refresh_url = url, .refresh_token = none}, false},
+		{{.has_token = true, .refresh_url = query}, false},
+		{{.has_dev = true, .refresh_url = url, .refresh_token = token}, false},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		if (login_is_renewable(&cases[i].login) != cases[i].renewable)
+			fail_msg("case %zu", i);
+}
+
 struct folder {
 	char path[64];
 };
@@ -216,6 +248,7 @@ int main(void)
 		cmocka_unit_test(the_last_of_two_equal_keys_counts),
 		cmocka_unit_test(texts_are_quoted_where_yaml_would_see_something_else),
 		cmocka_unit_test(the_token_is_taken_out_of_an_address),
+		cmocka_unit_test(a_login_is_renewable_if_it_has_an_address_and_a_credential_for_it),
 		cmocka_unit_test(what_is_no_mapping_is_no_login),
 		cmocka_unit_test(what_is_damaged_is_refused_with_line_and_field),
 		cmocka_unit_test_setup_teardown(a_file_is_written_for_its_owner_only_and_read_back,
