@@ -69,7 +69,7 @@ static void find_user(struct pg_server *s)
 }
 
 /* In the child: the program, as the user, with its words in the log. It dies with the test. */
-static void run_program(const struct pg_server *s, const char *folder, const char *const *argv)
+static void run_program(const struct pg_server *s, const char *folder, const char **argv)
 {
 	char path[512];
 	int log = open(s->log, O_WRONLY | O_CREAT | O_APPEND, 0666);
@@ -79,6 +79,7 @@ static void run_program(const struct pg_server *s, const char *folder, const cha
 		_exit(126);
 	prctl(PR_SET_PDEATHSIG, SIGQUIT);
 	snprintf(path, sizeof path, "%s/%s", folder, argv[0]);
+	argv[0] = path; /* by which it finds those that lie beside it */
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
