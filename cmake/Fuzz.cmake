@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# fuzz_target(fuzz_x [DEPS ...]): fuzz_x.c beside the caller, its corpus in corpora/x.
+# fuzz_target(fuzz_x [DEPS ...] [SOURCES ...]): fuzz_x.c beside the caller, its corpus in corpora/x.
 # With the fuzz preset it is a libFuzzer program; with any other it replays the corpus under ctest.
 function(fuzz_target name)
-    cmake_parse_arguments(F "" "" "DEPS" ${ARGN})
+    cmake_parse_arguments(F "" "" "SOURCES;DEPS" ${ARGN})
     string(REPLACE "fuzz_" "" subject ${name})
-    add_executable(${name} ${name}.c)
+    add_executable(${name} ${name}.c ${F_SOURCES})
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
     target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
     target_link_libraries(${name} PRIVATE ${F_DEPS} warnings)

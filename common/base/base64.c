@@ -63,7 +63,7 @@ bool base64_decode(struct buf *out, struct str text)
 	}
 	if (text.n % 4 == 1 || (padding && (text.n + padding) % 4 != 0))
 		return false;
-	char *at = buf_reserve(out, text.n / 4 * 3 + 2);
+	char *at = buf_reserve(out, text.n / 4 * 3 + (text.n % 4 ? text.n % 4 - 1 : 0));
 	if (!at)
 		return false;
 	char *start = at;

@@ -30,6 +30,19 @@ static void vectors_of_rfc_4648_hold(void **state)
 	assert_both_ways("\xFB\xFF\xBF", "+/+/", "-_-_");
 }
 
+static void bytes_that_just_fit_are_decoded(void **state)
+{
+	(void)state;
+	static const char *const texts[] = {
+		"", "Zg==", "Zm8", "Zm9v", "Zm9vYg", "Zm9vYmE=", "Zm9vYmFy"};
+	for (size_t n = 0; n < sizeof texts / sizeof texts[0]; n++) {
+		_cleanup_buf_ struct buf b;
+		buf_init(&b, n);
+		assert_true(base64_decode(&b, str_of(texts[n])));
+		assert_true(str_eq(buf_str(&b), (struct str){"foobar", n}));
+	}
+}
+
 static void malformed_text_is_refused(void **state)
 {
 	(void)state;
@@ -60,6 +73,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vectors_of_rfc_4648_hold),
+		cmocka_unit_test(bytes_that_just_fit_are_decoded),
 		cmocka_unit_test(malformed_text_is_refused),
 		cmocka_unit_test(hex_goes_both_ways),
 	};
