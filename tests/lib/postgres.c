@@ -88,6 +88,7 @@ static void run_program(const struct pg_server *s, const char *folder, const cha
 	if (chdir("/") != 0)
 		_exit(125);
 	execv(path, (char *const *)(uintptr_t)argv);
+	perror(path);
 	_exit(127);
 }
 
