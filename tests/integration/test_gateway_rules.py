@@ -56,6 +56,15 @@ class Rig:
         self.programs[0] = self.service
         if self.front is old:
             self.front = self.service
+        program.wait_until(self._is_ready, "every thread of the gateway to find the service again")
+
+    def _is_ready(self):
+        """Each of many new connections is some thread's."""
+        for _ in range(16):
+            with self.connect() as anybody:
+                if anybody.get("/readyz").status != 200:
+                    return False
+        return True
 
     @property
     def log(self):
