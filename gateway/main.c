@@ -13,6 +13,7 @@
 #include "common/net/address.h"
 #include "common/net/tls.h"
 #include "common/net/tls_client.h"
+#include "common/program/file_watch.h"
 #include "common/program/program_loops.h"
 #include "common/program/program_options.h"
 #include "common/program/program_start.h"
@@ -41,6 +42,7 @@ struct program {
 	struct grpc_upstream *upstream;
 	struct tls_server *tls;
 	struct gateway *gateway;
+	struct file_watch *watch;
 };
 
 static struct status open_upstream(struct program *p)
@@ -117,8 +119,35 @@ static struct status write_ready_file(const struct program *p, const char *http)
 	return file_write_atomic(p->values->ready_file, buf_str(&text), 0644);
 }
 
+static struct status read_listener_tls(void *arg)
+{
+	struct program *p = arg;
+	return tls_server_reload(p->tls);
+}
+
+static struct status read_service_tls(void *arg)
+{
+	struct program *p = arg;
+	return grpc_upstream_reload(p->upstream);
+}
+
+static void watch_files(struct program *p)
+{
+	const struct gateway_program_options *v = p->values;
+	const char *const listener[] = {v->tls_cert_file, v->tls_key_file, v->tls_client_ca_file};
+	const char *const service[] = {
+		v->service_cert_file, v->service_key_file, v->service_ca_file};
+	if (v->tls_cert_file)
+		file_watch_add(
+			p->watch, "tls", listener, ARRAY_SIZE(listener), read_listener_tls, p);
+	if (v->service_tls)
+		file_watch_add(
+			p->watch, "service_tls", service, ARRAY_SIZE(service), read_service_tls, p);
+}
+
 static struct status start(struct program *p)
 {
+	watch_files(p);
 	process_metrics_register(p->metrics, "token-gateway", gateway_option_table.version);
 	TRY(pb_schema_new(&p->schema));
 	program_loops_init(&p->loops, p->values->threads);
@@ -134,6 +163,7 @@ static struct status start(struct program *p)
 			LOG_TEXT("meaning", "tokens may cross the network in the clear"));
 	program_loops_run_control(&p->loops);
 	program_loops_run(&p->loops);
+	file_watch_start(p->watch, p->loops.control);
 	return status_ok();
 }
 
@@ -166,6 +196,7 @@ static void stop(struct program *p)
 	grpc_upstream_free(p->upstream);
 	tls_server_free(p->tls);
 	proxy_trust_done(&p->trust);
+	file_watch_free(p->watch);
 	program_loops_done(&p->loops);
 	schema_free(p->schema);
 	metrics_free(p->metrics);
@@ -179,15 +210,11 @@ static void reload(struct program *p)
 	if (status.code == STATUS_OK) {
 		const struct gateway_program_options *v = options_values(fresh);
 		log_set_level((enum log_level)v->log_level);
-		if (p->tls)
-			status = tls_server_reload(p->tls);
-		if (status.code == STATUS_OK)
-			status = grpc_upstream_reload(p->upstream);
+	} else {
+		log_error("reload.options", LOG_STATUS(&status));
 	}
-	if (status.code == STATUS_OK)
+	if (file_watch_read(p->watch) && status.code == STATUS_OK)
 		log_info("reload.done");
-	else
-		log_error("reload.failed", LOG_STATUS(&status));
 }
 
 static int serve(struct program *p, struct stop_signals *signals)
@@ -228,8 +255,11 @@ static int run(struct options *o)
 	}
 	struct stop_signals signals;
 	program_start(&signals, (enum log_level)v->log_level, (enum log_format)v->log_format);
-	struct program program = {
-		.options = o, .values = v, .arena = arena_new(), .metrics = metrics_new()};
+	struct program program = {.options = o,
+		.values = v,
+		.arena = arena_new(),
+		.metrics = metrics_new(),
+		.watch = file_watch_new()};
 	int code = serve(&program, &signals);
 	stop(&program);
 	if (code == EXIT_SUCCESS)

@@ -45,7 +45,8 @@ static const struct option_spec specs[] = {
 			"addresses, if those are more"},
 
 	{.name = "tls-cert-file", STRING(tls_cert_file), .metavar = "FILE", .group = "TLS",
-		.help = "certificate and chain (PEM) of the listener; read again on SIGHUP"},
+		.help = "certificate and chain (PEM) of the listener; it and the next two files are "
+			"read again when they change, and on SIGHUP"},
 	{.name = "tls-key-file", STRING(tls_key_file), .metavar = "FILE", .group = "TLS",
 		.help = "its private key (PEM)"},
 	{.name = "tls-client-ca-file", STRING(tls_client_ca_file), .metavar = "FILE", .group = "TLS",
@@ -106,7 +107,8 @@ static const struct option_manual manual[] = {
 		"Stop: not ready at once, still accepting for --drain-delay, then requests in "
 		"flight "
 		"have --drain-grace to finish. A second one ends it at once."},
-	{"SIGNALS", "SIGHUP", "Read the certificates again. What is wrong is logged."},
+	{"SIGNALS", "SIGHUP",
+		"Read the certificates again, changed or not. What is wrong is logged."},
 	{"FILES", "/etc/token-gateway/token-gateway.yaml",
 		"The configuration of the system's gateway, given to it as --config."},
 	{"EXIT STATUS", "0", "Stopped as it was told, or the configuration is valid."},

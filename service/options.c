@@ -127,7 +127,8 @@ static const struct option_spec specs[] = {
 		.min = 64 * 1024, .group = "Storage", .help = "memory of that cache"},
 
 	{.name = "tls-cert-file", STRING(tls_cert_file), .metavar = "FILE", .group = "TLS",
-		.help = "certificate and chain (PEM) of both listeners; read again on SIGHUP"},
+		.help = "certificate and chain (PEM) of both listeners; it and the next two files are "
+			"read again when they change, and on SIGHUP"},
 	{.name = "tls-key-file", STRING(tls_key_file), .metavar = "FILE", .group = "TLS",
 		.help = "its private key (PEM)"},
 	{.name = "tls-client-ca-file", STRING(tls_client_ca_file), .metavar = "FILE", .group = "TLS",
@@ -184,8 +185,8 @@ static const struct option_spec specs[] = {
 	{.name = "jwt-algorithm", ENUM(jwt_algorithm), .choices = algorithm_choices,
 		.initial = "ES256", .group = "Tokens", .help = "how our JWTs are signed"},
 	{.name = "jwt-key-file", STRING(jwt_key_file), .metavar = "FILE", .group = "Tokens",
-		.help = "private key (PEM or JWK) to sign with, then others to be trusted; without it "
-			"keys are made and stored"},
+		.help = "private key (PEM or JWK) to sign with, then others to be trusted, "
+			"read again when it changes; without it keys are made and stored"},
 	{.name = "jwt-key-lifetime", DURATION(jwt_key_lifetime_ms), .metavar = "TIME",
 		.initial = "90d", .min = 3600 * 1000, .max = 3650LL * 24 * 3600 * 1000,
 		.group = "Tokens", .help = "after which a stored key gives way to the next"},
@@ -308,8 +309,8 @@ static const struct option_manual manual[] = {
 		"have "
 		"--drain-grace to finish. A second one ends it at once."},
 	{"SIGNALS", "SIGHUP",
-		"Read certificates and keys, the configuration file and what can be reloaded "
-		"again. "
+		"Read certificates and keys (which are read when they change, too), the "
+		"configuration file and what can be reloaded again. "
 		"What is wrong is logged, and nothing changes."},
 	{"FILES", "/etc/token-service/token-service.yaml",
 		"The configuration of the system's service, given to it as --config."},

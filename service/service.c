@@ -10,6 +10,7 @@
 #include "common/metrics/process_metrics.h"
 #include "common/net/address.h"
 #include "common/net/tls.h"
+#include "common/program/file_watch.h"
 #include "common/program/program_loops.h"
 #include "common/program/program_options.h"
 #include "common/program/program_start.h"
@@ -108,6 +109,7 @@ struct service {
 	struct event *health_timer;
 	struct rpc_server *rpc;
 	struct gateway *gateway;
+	struct file_watch *watch;
 };
 
 /* --- helpers --- */
@@ -627,6 +629,34 @@ static void warn_of_unsafe_settings(const struct service *s)
 				LOG_TEXT("meaning", "x-osmo-user is believed from anywhere"));
 }
 
+/* --- files that change --- */
+
+static struct status read_tls(void *arg)
+{
+	struct service *s = arg;
+	TRY(rpc_server_reload(s->rpc));
+	return tls_server_reload(s->files.tls);
+}
+
+static struct status read_jwt_keys(void *arg)
+{
+	struct service *s = arg;
+	_cleanup_jwt_keys_ struct jwt_keys keys = {.n = 0};
+	TRY(service_files_read_signing_keys(s->values, &keys));
+	return keyring_set_fixed(s->keyring, &keys);
+}
+
+static void watch_files(struct service *s)
+{
+	const struct service_options *v = s->values;
+	const char *const tls[] = {v->tls_cert_file, v->tls_key_file, v->tls_client_ca_file};
+	const char *const keys[] = {v->jwt_key_file};
+	if (v->tls_cert_file)
+		file_watch_add(s->watch, "tls", tls, ARRAY_SIZE(tls), read_tls, s);
+	if (v->jwt_key_file)
+		file_watch_add(s->watch, "jwt_keys", keys, ARRAY_SIZE(keys), read_jwt_keys, s);
+}
+
 /* --- start and stop --- */
 
 static void start_health(struct service *s)
@@ -670,12 +700,14 @@ static struct status start_inside(struct service *s)
 static struct status start(struct service *s)
 {
 	process_metrics_register(s->metrics, "token-service", service_option_table.version);
+	watch_files(s);
 	TRY(start_inside(s));
 	TRY(open_rpc(s));
 	TRY(open_gateway(s));
 	warn_of_unsafe_settings(s);
 	program_loops_run(&s->loops);
 	rpc_server_start(s->rpc);
+	file_watch_start(s->watch, s->loops.control);
 	return status_ok();
 }
 
@@ -686,6 +718,7 @@ static struct service *service_new(struct options *o)
 	s->values = options_values(o);
 	s->arena = arena_new();
 	s->metrics = metrics_new();
+	s->watch = file_watch_new();
 	return s;
 }
 
@@ -902,6 +935,7 @@ static void free_all(struct service *s)
 	if (s->health_timer)
 		event_free(s->health_timer);
 	health_free(s->health);
+	file_watch_free(s->watch);
 	program_loops_done(&s->loops);
 	schema_free(s->schema);
 	metrics_free(s->metrics);
@@ -948,7 +982,7 @@ static void apply_options(struct service *s, const struct service_options *v)
 			on_roles_configured);
 }
 
-static void reload_options(struct service *s)
+static bool reload_options(struct service *s)
 {
 	_cleanup_(options_freep) struct options *fresh = NULL;
 	struct status status = check_reload(s);
@@ -957,42 +991,19 @@ static void reload_options(struct service *s)
 			options_reload(latest_options(s), program_log_changed_option, NULL, &fresh);
 	if (!status_is_ok(&status)) {
 		log_error("reload.options", LOG_STATUS(&status));
-		return;
+		return false;
 	}
 	options_free(s->reloaded);
 	s->reloaded = TAKE_PTR(fresh);
 	apply_options(s, options_values(s->reloaded));
-}
-
-static void reload_tls(struct service *s)
-{
-	struct status rpc = rpc_server_reload(s->rpc);
-	struct status http = s->files.tls ? tls_server_reload(s->files.tls) : status_ok();
-	if (rpc.code != STATUS_OK)
-		log_error("reload.tls", LOG_TEXT("listener", "grpc"), LOG_STATUS(&rpc));
-	if (http.code != STATUS_OK)
-		log_error("reload.tls", LOG_TEXT("listener", "http"), LOG_STATUS(&http));
-	if (rpc.code == STATUS_OK && http.code == STATUS_OK)
-		log_info("reload.done");
-}
-
-static void reload_jwt_keys(struct service *s)
-{
-	_cleanup_jwt_keys_ struct jwt_keys keys = {.n = 0};
-	if (!s->values->jwt_key_file)
-		return;
-	struct status status = service_files_read_signing_keys(s->values, &keys);
-	if (status.code == STATUS_OK)
-		status = keyring_set_fixed(s->keyring, &keys);
-	if (status.code != STATUS_OK)
-		log_error("reload.jwt_keys", LOG_STATUS(&status));
+	return true;
 }
 
 void service_reload(struct service *s)
 {
-	reload_options(s);
-	reload_jwt_keys(s);
-	reload_tls(s);
+	bool good = reload_options(s);
+	if (file_watch_read(s->watch) && good)
+		log_info("reload.done");
 }
 
 /* --- commands --- */

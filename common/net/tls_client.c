@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/net/tls_client.h"
 
-#include "common/base/log.h"
 #include "common/base/xalloc.h"
 #include "common/net/tls_error.h"
 
@@ -11,31 +10,19 @@
 #include <openssl/x509v3.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/stat.h>
+#include <string.h>
 
 enum {
 	N_FILES = 3,
 	MAX_NAME_BYTES = 255 /* of a DNS name, and of OpenSSL */
 };
 
-/* Which files were read: another inode, size or time, and they are others. */
-struct fingerprint {
-	struct {
-		dev_t device;
-		ino_t inode;
-		off_t size;
-		struct timespec changed;
-	} files[N_FILES];
-};
-
 struct tls_client {
 	char *files[N_FILES]; /* CA, certificate, key; NULL where there is none */
 	char *server_name;
-	struct rate_limit complaints;
 	struct {
 		pthread_mutex_t lock;
 		SSL_CTX *context;
-		struct fingerprint read;
 	} shared; /* any thread, locked */
 };
 
@@ -46,22 +33,6 @@ enum {
 	CERT,
 	KEY
 };
-
-static struct fingerprint look_at(const struct tls_client *t)
-{
-	struct fingerprint f;
-	memset(&f, 0, sizeof f); /* padding too: it is compared as bytes */
-	for (size_t i = 0; i < N_FILES; i++) {
-		struct stat st;
-		if (!t->files[i] || stat(t->files[i], &st) < 0)
-			continue;
-		f.files[i].device = st.st_dev;
-		f.files[i].inode = st.st_ino;
-		f.files[i].size = st.st_size;
-		f.files[i].changed = st.st_ctim;
-	}
-	return f;
-}
 
 static struct status use_files(const struct tls_client *t, SSL_CTX *c)
 {
@@ -105,19 +76,6 @@ static struct status context_new(const struct tls_client *t, SSL_CTX **ret)
 	return status_ok();
 }
 
-/* Locked. What was looked at first is what is remembered: a file that changes meanwhile is read
- * again the next time. */
-static struct status load(struct tls_client *t)
-{
-	struct fingerprint seen = look_at(t);
-	SSL_CTX *fresh = NULL;
-	TRY(context_new(t, &fresh));
-	SSL_CTX_free(t->shared.context); /* sessions hold references of their own */
-	t->shared.context = fresh;
-	t->shared.read = seen;
-	return status_ok();
-}
-
 static char *copy(const char *s)
 {
 	return s ? xstrdup(s) : NULL;
@@ -137,12 +95,11 @@ struct status tls_client_new(const struct tls_client_options *o, struct tls_clie
 			MAX_NAME_BYTES, n);
 	_cleanup_(tls_client_freep) struct tls_client *t = xnew(struct tls_client);
 	pthread_mutex_init(&t->shared.lock, NULL);
-	rate_limit_init(&t->complaints, 1, 1);
 	t->files[CA] = copy(o->ca_file);
 	t->files[CERT] = copy(o->cert_file);
 	t->files[KEY] = copy(o->key_file);
 	t->server_name = copy(o->server_name);
-	TRY(load(t));
+	TRY(context_new(t, &t->shared.context));
 	*ret = TAKE_PTR(t);
 	return status_ok();
 }
@@ -161,24 +118,14 @@ void tls_client_free(struct tls_client *t)
 
 struct status tls_client_reload(struct tls_client *t)
 {
+	SSL_CTX *fresh = NULL;
+	TRY(context_new(t, &fresh));
 	pthread_mutex_lock(&t->shared.lock);
-	struct status s = load(t);
+	SSL_CTX *old = t->shared.context;
+	t->shared.context = fresh;
 	pthread_mutex_unlock(&t->shared.lock);
-	return s;
-}
-
-/* Locked. */
-static void load_if_changed(struct tls_client *t)
-{
-	struct fingerprint now = look_at(t);
-	if (memcmp(&now, &t->shared.read, sizeof now) == 0)
-		return;
-	struct status s = load(t);
-	if (status_is_ok(&s))
-		log_info("tls.reloaded", LOG_TEXT("ca_file", t->files[CA]),
-			LOG_TEXT("cert_file", t->files[CERT]));
-	else
-		log_limited(&t->complaints, LOG_WARNING, "tls.reload_failed", LOG_STATUS(&s));
+	SSL_CTX_free(old); /* sessions hold references of their own */
+	return status_ok();
 }
 
 static bool is_ip(const char *text)
@@ -199,7 +146,6 @@ static bool expect(SSL *ssl, const char *name)
 SSL *tls_client_session(struct tls_client *t, const char *host)
 {
 	pthread_mutex_lock(&t->shared.lock);
-	load_if_changed(t);
 	SSL *ssl = SSL_new(t->shared.context);
 	pthread_mutex_unlock(&t->shared.lock);
 	if (!ssl || !expect(ssl, t->server_name ? t->server_name : host))

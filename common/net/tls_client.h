@@ -2,9 +2,9 @@
 /* TLS for clients of HTTP/2: whom to believe and what to show, from files.
  *
  * TLS 1.2 and 1.3, ALPN h2; the server's certificate must come from the given authorities and hold
- * the name or address that was asked for. Files that changed are read again before the next
- * session, so that a certificate can be renewed under a running program; new ones that cannot be
- * used are logged, and the old ones stay. Threads: any; a lock guards the swap. */
+ * the name or address that was asked for. A reload reads all files into a new context and swaps it
+ * in whole: connections keep the context they began with, a file that is wrong changes nothing.
+ * Threads: any; a lock guards the swap. */
 #pragma once
 
 #include "common/base/cleanup.h"
@@ -30,8 +30,7 @@ struct status tls_client_new(const struct tls_client_options *o, struct tls_clie
 void tls_client_free(struct tls_client *t);
 DEFINE_CLEANUP(struct tls_client *, tls_client_free);
 
-/* Reads the files again, changed or not; on failure the old ones stay in use. Errors as
- * tls_client_new. */
+/* Reads the files again; on failure the old ones stay in use. Errors as tls_client_new. */
 struct status tls_client_reload(struct tls_client *t);
 
 /* A session for one connection to @host (a name, or an IP address), owned by the caller (SSL_free).

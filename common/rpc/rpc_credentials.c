@@ -65,12 +65,20 @@ static struct status read_pem(const char *what, const char *path, struct buf *ou
 	return status_ok();
 }
 
-static struct status pem_read(
-	const char *cert_file, const char *key_file, const char *ca_file, struct pem *ret)
+static struct status pem_read(const struct tls_options *o, struct pem *ret)
 {
-	TRY(read_pem("TLS certificate", cert_file, &ret->cert));
-	TRY(read_pem("TLS key", key_file, &ret->key));
-	return read_pem("TLS CA", ca_file, &ret->ca);
+	TRY(read_pem("TLS certificate", o->cert_file, &ret->cert));
+	TRY(read_pem("TLS key", o->key_file, &ret->key));
+	if (o->client_auth == TLS_CLIENT_NONE)
+		return status_ok();
+	return read_pem("TLS CA", o->client_ca_file, &ret->ca);
+}
+
+static bool pem_eq(const struct pem *a, const struct pem *b)
+{
+	return str_eq(buf_str(&a->cert), buf_str(&b->cert)) &&
+	       str_eq(buf_str(&a->key), buf_str(&b->key)) &&
+	       str_eq(buf_str(&a->ca), buf_str(&b->ca));
 }
 
 /* What gRPC would only log; the copy that is tried is thrown away. */
@@ -80,14 +88,28 @@ static struct status try_files(const struct tls_options *o)
 	return tls_server_new(o, &trial);
 }
 
+/* Files that are replaced meanwhile would be tried in one state and used in another. */
+static struct status read_tried(const struct tls_options *o, struct pem *ret)
+{
+	struct pem again;
+	pem_init(&again);
+	struct status s = pem_read(o, ret);
+	if (status_is_ok(&s))
+		s = try_files(o);
+	if (status_is_ok(&s))
+		s = pem_read(o, &again);
+	if (status_is_ok(&s) && !pem_eq(ret, &again))
+		s = status_error(STATUS_UNAVAILABLE, "'%s' and '%s' change while they are read",
+			o->cert_file, o->key_file);
+	pem_done(&again);
+	return s;
+}
+
 static struct status load(struct server_tls *t)
 {
-	TRY(try_files(&t->options));
 	struct pem pem;
 	pem_init(&pem);
-	const struct tls_options *o = &t->options;
-	struct status s = pem_read(o->cert_file, o->key_file,
-		o->client_auth == TLS_CLIENT_NONE ? NULL : o->client_ca_file, &pem);
+	struct status s = read_tried(&t->options, &pem);
 	if (status_is_ok(&s)) {
 		pthread_mutex_lock(&t->shared.lock);
 		struct pem old = t->shared.pem;

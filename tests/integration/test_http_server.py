@@ -346,6 +346,63 @@ def test_a_client_certificate_is_an_identity_and_certificates_reload(start_servi
                "the new certificate")
 
 
+def mounted(folder, version, cert, key):
+    """Certificate and key as Kubernetes mounts a Secret: links through a folder that is swapped whole."""
+    data = folder / f"..{version}"
+    data.mkdir(parents=True)
+    (data / "tls.crt").write_bytes(cert.read_bytes())
+    (data / "tls.key").write_bytes(key.read_bytes())
+    (folder / "..data.new").symlink_to(data.name)
+    (folder / "..data.new").rename(folder / "..data")
+    for name in ("tls.crt", "tls.key"):
+        if not (folder / name).is_symlink():
+            (folder / name).symlink_to(f"..data/{name}")
+    return folder / "tls.crt", folder / "tls.key"
+
+
+@pytest.mark.parametrize("which", ["token-service", "token-gateway"])
+def test_certificates_that_are_renewed_are_taken_without_a_signal(which, start_service, start_gateway, tmp_path):
+    authority = certificates.Authority(tmp_path / "ca")
+    secret = tmp_path / "secret"
+
+    def renew(version, half=False):
+        cert, key = authority.issue("server", "localhost", "DNS:localhost,IP:127.0.0.1")
+        if half:  # with the key of another certificate
+            key = authority.issue("other", "other")[1]
+        return mounted(secret, version, cert, key)
+
+    cert, key = renew("1")
+    options = ("--tls-cert-file", cert, "--tls-key-file", key)
+    if which == "token-service":
+        program_ = start_service(*options)
+        listeners = [(program_.http, "http/1.1"), (program_.grpc, "h2")]
+    else:
+        program_ = start_gateway(start_service().grpc, *options)
+        listeners = [(program_.http, "http/1.1")]
+
+    def serials():
+        found = set()
+        for address, alpn in listeners:
+            with dial(address) as plain, tls_context(authority, alpn=[alpn]).wrap_socket(
+                    plain, server_hostname="localhost") as s:
+                found.add(s.getpeercert()["serialNumber"])
+        return found
+
+    first = serials()
+    assert len(first) == 1
+    renew("2")
+    wait_until(lambda: len(serials()) == 1 and serials() != first, "the new certificate")
+    second = serials()
+    renew("3", half=True)
+    wait_until(lambda: "reload.failed" in program_.log, "the refusal")
+    assert str(key) in program_.log
+    assert serials() == second
+    renew("4")
+    wait_until(lambda: len(serials()) == 1 and serials() != second, "the certificate after the broken one")
+    assert program_.log.count("reload.failed") == 1
+    assert program_.log.count("reload.files") == 2
+
+
 # --- drain ---
 
 

@@ -86,7 +86,7 @@ def test_a_certificate_is_renewed_without_a_restart(told, ca, start_tls_service,
     ca.issue("gateway", "renewed")
     if told:
         gateway.signal(signal.SIGHUP)
-        program.wait_until(lambda: "reload.done" in gateway.log, "the reload")
+    program.wait_until(lambda: ("reload.done" if told else "reload.files") in gateway.log, "the reload")
     address = service.grpc
     service.stop()  # the next connection shows the new one
     start_tls_service(grpc=address)
