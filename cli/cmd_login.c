@@ -47,6 +47,16 @@ static const char *choose_method(struct cli *c)
 	return NULL;
 }
 
+/* It travels in a header. */
+static int check_username(struct cli *c)
+{
+	const char *name = args_value(c->args, "username");
+	if (!name || login_text_fits_header(name))
+		return EXIT_DONE;
+	return cli_usage_error(c, prog,
+		"argument --username: expected a name without line breaks and control characters");
+}
+
 static int choose_url(struct cli *c, char **ret)
 {
 	const char *url = args_value(c->args, "url");
@@ -286,8 +296,8 @@ int cmd_login(struct cli *c)
 	if (!method)
 		return EXIT_FAILED;
 	_cleanup_login_ struct login l = {.url = NULL};
-	int failed = choose_url(c, &l.url);
-	if (failed)
+	int failed = check_username(c);
+	if (failed || (failed = choose_url(c, &l.url)))
 		return failed;
 	assert(l.url);
 	if (strcmp(method, "dev") == 0)

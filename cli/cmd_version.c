@@ -22,15 +22,19 @@ static int fetch(struct cli *c, json_t **ret)
 	_cleanup_response_ struct http_response r;
 	http_response_init(&r);
 	struct status s = http_client_send(cli_http(c), &request, &r);
-	if (!status_is_ok(&s) || (r.status >= 400 && r.status < 500))
+	if (!status_is_ok(&s))
 		return EXIT_DONE;
+	if (r.status >= 400 && r.status < 500) {
+		console_log(CONSOLE_ERROR, "Server responded with status code %ld", r.status);
+		return EXIT_DONE;
+	}
 	return cli_check(c, &r, ret);
 }
 
 static void append_part(struct buf *out, const json_t *version, const char *key)
 {
 	const json_t *part = json_object_get(version, key);
-	if (!part || (json_is_string(part) && !json_string_length(part)))
+	if (!part || json_is_null(part) || (json_is_string(part) && !json_string_length(part)))
 		return;
 	buf_append_str(out, out->n ? STR(".") : STR(""));
 	render_value(part, out);

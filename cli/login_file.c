@@ -199,6 +199,23 @@ static struct status read_document(struct reader *r, struct login *l)
 	return status_ok();
 }
 
+/* What becomes part of a header: a line break would begin another one. */
+static struct status check_header_text(const char *field, const char *text)
+{
+	if (!text || login_text_fits_header(text))
+		return status_ok();
+	return status_error(STATUS_INVALID_ARGUMENT,
+		"%s: expected a text without line breaks and control characters", field);
+}
+
+bool login_text_fits_header(const char *text)
+{
+	for (const char *p = text; *p; p++)
+		if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7F)
+			return false;
+	return true;
+}
+
 static struct status check_fields(const struct login *l)
 {
 	if (!l->url || !*l->url)
@@ -207,7 +224,9 @@ static struct status check_fields(const struct login *l)
 		return status_error(STATUS_INVALID_ARGUMENT, "token_login.id_token: must be set");
 	if (l->has_dev && !l->dev_username)
 		return status_error(STATUS_INVALID_ARGUMENT, "dev_login.username: must be set");
-	return status_ok();
+	TRY(check_header_text("token_login.id_token", l->id_token));
+	TRY(check_header_text("token_login.username", l->username));
+	return check_header_text("dev_login.username", l->dev_username);
 }
 
 struct status login_parse(struct str yaml, struct login *ret)

@@ -49,16 +49,16 @@ static int run(const struct args *args, int columns)
 	if (name && verbs_log_level(str_of(name), &level))
 		console_setup((enum console_level)level);
 	struct cli c;
-	cli_init(&c, &verbs_root, args, columns);
-	int code;
-	if (args->command->run) {
+	int code = cli_init(&c, &verbs_root, args, columns);
+	if (code) {
+		; /* the user was told */
+	} else if (args->command->run) {
 		code = args->command->run(&c);
 	} else {
 		_cleanup_buf_ struct buf help;
 		buf_init(&help, TEXT_MAX);
 		help_format(args->command, args->command->name, columns, &help);
 		cli_print(buf_str(&help));
-		code = EXIT_DONE;
 	}
 	cli_done(&c);
 	return code;

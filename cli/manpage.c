@@ -78,7 +78,8 @@ static void common_sections(struct buf *out)
 	roff_entry(out, "OSMO_CACERT, CURL_CA_BUNDLE, SSL_CERT_FILE",
 		"As --cacert; the first that is set counts.");
 	roff_entry(out, "OSMO_TIMEOUT",
-		"Seconds without progress after which a request is given up (default 60).");
+		"Seconds without progress after which a request is given up, from 1 to 86400 "
+		"(default 60).");
 	roff_entry(out, "http_proxy, https_proxy, all_proxy, no_proxy",
 		"Proxies, as curl(1) has them.");
 	roff_entry(out, "COLUMNS", "Width of the help.");

@@ -14,7 +14,8 @@
 
 enum {
 	TEXT_MAX = 256 * 1024 * 1024,
-	REQUEST_TIMEOUT_S = 60
+	REQUEST_TIMEOUT_S = 60,
+	TIMEOUT_MAX_S = 24 * 3600
 };
 
 /* ---- the console ---- */
@@ -43,11 +44,16 @@ static const char *level_name(enum console_level level)
 	return "?";
 }
 
+/* Why standard output could not be written, if that was before the last flush. */
+static int output_errno;
+
 /* Writes @text; for a terminal, control characters but line feed and tab become visible. */
 static void write_text(FILE *f, struct str text)
 {
 	if (!isatty(fileno(f))) {
-		fwrite(text.p, 1, text.n, f);
+		errno = 0;
+		if (fwrite(text.p, 1, text.n, f) != text.n && f == stdout && !output_errno)
+			output_errno = errno;
 		return;
 	}
 	for (size_t i = 0; i < text.n; i++) {
@@ -84,7 +90,9 @@ int cli_flush(void)
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return EXIT_DONE;
 	fprintf(stderr, "osmo: cannot write to standard output: %s\n",
-		strerror(errno ? errno : EIO));
+		strerror(output_errno ? output_errno
+			 : errno      ? errno
+				      : EIO));
 	return EXIT_FAILED;
 }
 
@@ -162,7 +170,21 @@ int cli_usage_error(struct cli *c, const char *prog, const char *message)
 
 /* ---- the login ---- */
 
-void cli_init(struct cli *c, const struct command *root, const struct args *args, int columns)
+/* OSMO_TIMEOUT, in seconds. */
+static int read_timeout(struct cli *c)
+{
+	const char *text = getenv("OSMO_TIMEOUT");
+	uint64_t seconds = REQUEST_TIMEOUT_S;
+	if (text && *text &&
+		(!str_to_u64(str_of(text), &seconds) || seconds < 1 || seconds > TIMEOUT_MAX_S))
+		return cli_failf(c, EXIT_FAILED,
+			"OSMO_TIMEOUT must be a number of seconds from 1 to %d, got '%s'",
+			TIMEOUT_MAX_S, text);
+	c->timeout_ms = (unsigned)seconds * 1000;
+	return EXIT_DONE;
+}
+
+int cli_init(struct cli *c, const struct command *root, const struct args *args, int columns)
 {
 	*c = (struct cli){.args = args, .root = root, .columns = columns};
 	const char *format = args_value(args, "format_type");
@@ -173,6 +195,7 @@ void cli_init(struct cli *c, const struct command *root, const struct args *args
 		const char *value = getenv(variables[i]);
 		c->cacert = value && *value ? value : NULL;
 	}
+	return read_timeout(c);
 }
 
 void cli_done(struct cli *c)
@@ -235,21 +258,12 @@ static void log_exchange(const char *method, const char *url, long status, int64
 			(double)us / US_PER_MS);
 }
 
-static unsigned timeout_ms(void)
-{
-	const char *text = getenv("OSMO_TIMEOUT");
-	uint64_t seconds;
-	if (!text || !str_to_u64(str_of(text), &seconds) || seconds < 1 || seconds > 86400)
-		seconds = REQUEST_TIMEOUT_S;
-	return (unsigned)seconds * 1000;
-}
-
 struct http_client *cli_http(struct cli *c)
 {
 	if (!c->http) {
 		const struct http_options options = {.user_agent = "osmo-cli/" CLI_VERSION,
 			.cacert = c->cacert,
-			.timeout_ms = timeout_ms(),
+			.timeout_ms = c->timeout_ms,
 			.on_exchange = log_exchange};
 		c->http = http_client_new(&options);
 	}

@@ -48,11 +48,14 @@ struct cli {
 	char *login_path;
 	struct login login;
 	bool login_loaded;
-	bool refreshed; /* the JWT of this login was exchanged by this process */
+	unsigned timeout_ms; /* of requests */
+	bool refreshed;      /* the JWT of this login was exchanged by this process */
 	struct http_client *http;
 };
 
-void cli_init(struct cli *c, const struct command *root, const struct args *args, int columns);
+/* Also reads the environment. EXIT_DONE, or the exit code if a variable is wrong; cli_done in
+ * either case. */
+int cli_init(struct cli *c, const struct command *root, const struct args *args, int columns);
 void cli_done(struct cli *c);
 
 /* Text for standard output; on a terminal, control characters of others' texts are shown, not

@@ -99,6 +99,15 @@ def test_a_service_that_says_nothing(logged_in, fake):
     assert len(fake.requests) == 1, "a time-out is not repeated"
 
 
+@pytest.mark.parametrize("value", ["abc", "0", "86401", "-1", "1.5", " 5", "5s"])
+def test_a_wrong_time_out_is_named(logged_in, fake, value):
+    result = logged_in("token", "list", env={"OSMO_TIMEOUT": value})
+    message = f"OSMO_TIMEOUT must be a number of seconds from 1 to 86400, got '{value}'"
+    assert (result.returncode, result.stdout, result.stderr) == (2, "", f"Error message: {message}\nError code: 1\n")
+    assert not fake.requests
+    assert logged_in("token", "list", env={"OSMO_TIMEOUT": ""}).returncode == 0
+
+
 @pytest.mark.parametrize("arguments, method, path, tries", [
     (["list"], "GET", USER, 6), (["delete", "x"], "DELETE", f"{USER}/x", 6), (["set", "x"], "POST", f"{USER}/x", 1)])
 def test_lost_answers_are_asked_for_again_where_that_is_safe(logged_in, fake, arguments, method, path, tries):

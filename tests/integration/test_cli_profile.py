@@ -120,10 +120,16 @@ def test_version_asks_the_service_without_credentials(logged_in, fake):
     assert {request.headers["x-osmo-client-version"] for request in fake.requests} == {None}
 
 
+def test_a_part_that_the_service_leaves_open_is_not_shown(logged_in, fake):
+    fake.on("GET", "/api/version", 200, {"major": 6, "minor": "1", "revision": 0, "hash": None})
+    assert logged_in("version").stdout.endswith("OSMO service version: 6.1.0\n")
+
+
 def test_version_does_without_a_service_that_is_away_or_refuses(logged_in, fake):
     fake.on("GET", "/api/version", 403, {"message": "Forbidden", "error_code": 403})
     result = logged_in("version")
-    assert (result.returncode, result.stdout, result.stderr) == (0, "OSMO client version:  6.0.0\n", "")
+    assert (result.returncode, result.stdout) == (0, "OSMO client version:  6.0.0\n")
+    assert result.stderr.endswith(" client [ERROR] client: Server responded with status code 403\n")
     login_yaml.write_dev(logged_in, "http://127.0.0.1:1")
     result = logged_in("version")
     assert (result.returncode, result.stdout, result.stderr) == (0, "OSMO client version:  6.0.0\n", "")

@@ -3,7 +3,9 @@
 
 import datetime
 import json
+import os
 import re
+import signal
 import subprocess
 
 import pytest
@@ -288,3 +290,21 @@ def test_a_result_that_cannot_be_written_is_an_error(logged_in):
             env=program.environment(HOME=logged_in.home, XDG_CONFIG_HOME=logged_in.home / ".config"))
     assert result.returncode == 2
     assert result.stderr == "osmo: cannot write to standard output: No space left on device\n"
+
+
+def test_a_reader_that_is_gone_is_named_unless_the_signal_ends_us(osmo):
+    def ignore():
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+    def run(**keywords):
+        reader, writer = os.pipe()
+        os.close(reader)
+        try:
+            return subprocess.run([program.binary("osmo"), "man", "osmo"], stdout=writer, stderr=subprocess.PIPE,
+                                  text=True, env=program.environment(HOME=osmo.home), **keywords)
+        finally:
+            os.close(writer)
+
+    assert run().returncode == -signal.SIGPIPE
+    result = run(preexec_fn=ignore, restore_signals=False)
+    assert (result.returncode, result.stderr) == (2, "osmo: cannot write to standard output: Broken pipe\n")

@@ -138,6 +138,23 @@ static void what_is_damaged_is_refused_with_line_and_field(void **state)
 
 /* ---- the file ---- */
 
+static void what_travels_in_a_header_has_no_line_breaks(void **state)
+{
+	(void)state;
+	assert_true(login_text_fits_header(""));
+	assert_true(login_text_fits_header("\t alice\xC3\xA9 ~"));
+	assert_false(login_text_fits_header("a\nX: y"));
+	assert_false(login_text_fits_header("a\r"));
+	assert_false(login_text_fits_header("\x7F"));
+	_cleanup_login_ struct login l = {.url = NULL};
+	assert_status(login_parse(STR("url: http://h\ndev_login: {username: \"a\\nb\"}\n"), &l),
+		STATUS_INVALID_ARGUMENT,
+		"dev_login.username: expected a text without line breaks and control characters");
+	assert_status(login_parse(STR("url: http://h\ntoken_login: {id_token: \"a\\rb\"}\n"), &l),
+		STATUS_INVALID_ARGUMENT,
+		"token_login.id_token: expected a text without line breaks and control characters");
+}
+
 static void a_login_is_renewable_if_it_has_an_address_and_a_credential_for_it(void **state)
 {
 	(void)state;
@@ -248,6 +265,7 @@ int main(void)
 		cmocka_unit_test(the_last_of_two_equal_keys_counts),
 		cmocka_unit_test(texts_are_quoted_where_yaml_would_see_something_else),
 		cmocka_unit_test(the_token_is_taken_out_of_an_address),
+		cmocka_unit_test(what_travels_in_a_header_has_no_line_breaks),
 		cmocka_unit_test(a_login_is_renewable_if_it_has_an_address_and_a_credential_for_it),
 		cmocka_unit_test(what_is_no_mapping_is_no_login),
 		cmocka_unit_test(what_is_damaged_is_refused_with_line_and_field),
