@@ -250,11 +250,13 @@ static int run(struct options *o)
 		return EXIT_USAGE;
 	}
 	if (options_action(o) == OPTIONS_CHECK) {
+		program_warn_of_env(&gateway_option_table);
 		puts("the configuration is valid");
 		return EXIT_SUCCESS;
 	}
 	struct stop_signals signals;
 	program_start(&signals, (enum log_level)v->log_level, (enum log_format)v->log_format);
+	program_warn_of_env(&gateway_option_table);
 	struct program program = {.options = o,
 		.values = v,
 		.arena = arena_new(),

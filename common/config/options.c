@@ -889,7 +889,8 @@ bool options_start(const struct option_table *t, int argc, char *const *argv, st
 
 /* --- oversight --- */
 
-static bool is_env_name(const struct option_table *t, struct str name)
+/* The option that the variable @name says, or the file of its secret. */
+static const struct option_spec *spec_of_env(const struct option_table *t, struct str name)
 {
 	for (size_t i = 0; i < t->count; i++) {
 		const struct option_spec *s = &t->specs[i];
@@ -897,32 +898,68 @@ static bool is_env_name(const struct option_table *t, struct str name)
 		buf_init(&own, NAME_MAX_BYTES);
 		option_env_name(t, s, &own);
 		if (str_eq(name, buf_str(&own)))
-			return true;
+			return s;
 		buf_append_str(&own, STR("_FILE"));
 		if (s->type == OPTION_SECRET && str_eq(name, buf_str(&own)))
-			return true;
+			return s;
 	}
+	return NULL;
+}
+
+/* @word has @part in it that begins it or follows a '_', and ends it or is followed by one. */
+static bool has_words(struct str word, struct str part)
+{
+	for (size_t i = 0; i + part.n <= word.n; i++)
+		if (str_starts_with(str_sub(word, i, word.n), part) &&
+			(i == 0 || word.p[i - 1] == '_') &&
+			(i + part.n == word.n || word.p[i + part.n] == '_'))
+			return true;
 	return false;
 }
 
+/* For each Service of the namespace Kubernetes sets NAME_SERVICE_HOST, NAME_SERVICE_PORT,
+ * NAME_SERVICE_PORT_GRPC, NAME_PORT=tcp://10.0.0.1:80, NAME_PORT_80_TCP, NAME_PORT_80_TCP_ADDR and
+ * so on. Ours may be called as the prefix is, or as its beginning, or so that the prefix begins it:
+ * token, token-service-gateway. */
+static bool is_of_kubernetes(struct str rest, struct str value)
+{
+	return has_words(rest, STR("SERVICE_HOST")) || has_words(rest, STR("SERVICE_PORT")) ||
+	       str_eq(rest, STR("HOST")) || str_eq(rest, STR("PORT")) ||
+	       str_starts_with(rest, STR("PORT_")) || has_words(rest, STR("TCP")) ||
+	       has_words(rest, STR("UDP")) || has_words(rest, STR("SCTP")) ||
+	       (has_words(rest, STR("PORT")) && memmem(value.p, value.n, "://", 3));
+}
+
+static const char *nearest_option(const struct option_table *t, struct str word)
+{
+	const char *candidates[NAMES_MAX];
+	size_t n = 0;
+	for (; n < t->count && n < NAMES_MAX; n++)
+		candidates[n] = t->specs[n].name;
+	return nearest_name(word, candidates, n);
+}
+
 void options_suspicious_env(const struct option_table *t, char *const *env,
-	void (*found)(void *arg, const char *name, const char *nearest), void *arg)
+	void (*found)(void *arg, const struct option_stray *stray), void *arg)
 {
 	size_t prefix = strlen(t->env_prefix);
 	for (; env && *env; env++) {
-		struct str name = str_sub(str_of(*env), 0, str_index(str_of(*env), '='));
-		if (name.n <= prefix + 1 || strncmp(name.p, t->env_prefix, prefix) != 0 ||
-			name.p[prefix] != '_' || is_env_name(t, name))
+		struct str whole = str_of(*env);
+		struct str name = str_sub(whole, 0, str_index(whole, '='));
+		if (name.n <= prefix + 1 || name.n + 1 >= whole.n ||
+			strncmp(name.p, t->env_prefix, prefix) != 0 || name.p[prefix] != '_')
 			continue;
-		const char *candidates[NAMES_MAX];
-		size_t n = 0;
-		for (; n < t->count && n < NAMES_MAX; n++)
-			candidates[n] = t->specs[n].name;
-		const char *nearest =
-			nearest_name(str_sub(name, prefix + 1, name.n), candidates, n);
+		struct str rest = str_sub(name, prefix + 1, name.n);
+		const struct option_spec *spec = spec_of_env(t, name);
+		bool section = spec && spec->type == OPTION_SECTION;
+		if ((spec && !section) || str_eq(rest, STR("CONFIG")) ||
+
+			(!spec && is_of_kubernetes(rest, str_sub(whole, name.n + 1, whole.n))))
+			continue;
 		_cleanup_free_ char *text = str_dup(name);
-		if (nearest && strcmp(text + prefix + 1, "CONFIG") != 0)
-			found(arg, text, nearest);
+		const struct option_stray stray = {
+			text, section ? spec->name : nearest_option(t, rest), section};
+		found(arg, &stray);
 	}
 }
 

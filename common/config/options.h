@@ -16,8 +16,8 @@
  *
  * - An environment variable that is empty counts as not set, a key without a value (`key:`) too. An
  *   empty text (`--name=` or `name: ""`) takes back what lies below; an option that has a default
- *   refuses it. Variables with our prefix that name no option are no error: Kubernetes puts some
- *   into every pod (TOKEN_SERVICE_PORT...).
+ *   refuses it. Variables with our prefix that name no option are no error, but worth
+ *   a warning, except for those that Kubernetes puts into every pod (TOKEN_SERVICE_PORT...).
  * - A flag: --name, --no-name, or --name=true|false (also yes, no, on, off, 1, 0).
  * - A list: the option again and again, or commas; in the file a sequence or text with commas.
  *   Giving it replaces what lies below, so `--name=` is the empty list.
@@ -190,10 +190,17 @@ typedef void(options_changed_fn)(void *arg, const struct option_change *c);
 struct status options_reload(
 	const struct options *o, options_changed_fn *changed, void *arg, struct options **ret);
 
-/* Calls @found for each environment variable with the prefix that names no option, but resembles
- * one: a warning's worth. */
+/* An environment variable that somebody may take for an option. */
+struct option_stray {
+	const char *name;    /* "TOKEN_SERVICE_THREAD" */
+	const char *nearest; /* the option that was probably meant, "threads", or NULL */
+	bool in_file_only;   /* @nearest is a section: no variable can say it */
+};
+
+/* Calls @found for each variable of @env that has the prefix and a value, and is no option: a
+ * warning's worth. Not for those that Kubernetes puts into every pod for its Services. */
 void options_suspicious_env(const struct option_table *t, char *const *env,
-	void (*found)(void *arg, const char *name, const char *nearest), void *arg);
+	void (*found)(void *arg, const struct option_stray *stray), void *arg);
 
 /* FAILED_PRECONDITION when the table itself is wrong: a name twice, a default that is refused, a
  * variable that Kubernetes would set. For the unit test of a table. */

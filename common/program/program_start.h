@@ -10,5 +10,8 @@
  * core dump; and what is logged is logged so. */
 void program_start(struct stop_signals *signals, enum log_level level, enum log_format format);
 
+/* Warns of environment variables that look like options of @table and are none. */
+void program_warn_of_env(const struct option_table *table);
+
 /* For options_reload: one line of the log for each option that differs. */
 options_changed_fn program_log_changed_option;

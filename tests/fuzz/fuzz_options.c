@@ -100,10 +100,10 @@ static void on_change(void *arg, const struct option_change *c)
 	abort(); /* nothing changed in between */
 }
 
-static void found(void *arg, const char *name, const char *nearest)
+static void found(void *arg, const struct option_stray *stray)
 {
 	(void)arg;
-	require(name[0] && nearest[0]);
+	require(stray->name[0] && (stray->nearest || !stray->in_file_only));
 }
 
 static void use(const struct options *o)

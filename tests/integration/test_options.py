@@ -204,6 +204,29 @@ def test_sighup_reloads_what_it_may_and_names_the_rest(tmp_path, start_service):
     assert service.process.poll() is None
 
 
+def test_a_variable_that_is_no_option_is_a_warning(tmp_path):
+    stray = {"TOKEN_SERVICE_THREAD": "3", "TOKEN_SERVICE_ROLES": "[]", "TOKEN_SERVICE_QUITE_ELSE": "1",
+             "TOKEN_SERVICE_LOG_FORMAT": "json", "TOKEN_GATEWAY_THREAD": "3",
+             "TOKEN_SERVICE_SERVICE_HOST": "10.96.0.1", "TOKEN_SERVICE_SERVICE_PORT": "50051",
+             "TOKEN_SERVICE_SERVICE_PORT_GRPC": "50051", "TOKEN_SERVICE_PORT": "tcp://10.96.0.1:50051",
+             "TOKEN_SERVICE_PORT_50051_TCP_PROTO": "tcp", "TOKEN_SERVICE_GATEWAY_SERVICE_HOST": "10.96.0.2"}
+    result = run("--check-config", "--data-dir", tmp_path, env=stray)
+    assert (result.returncode, result.stdout) == (0, "the configuration is valid\n")
+    lines = [json.loads(line) for line in result.stderr.splitlines()]
+    assert {(e["event"], e["variable"], e.get("nearest")) for e in lines} == {
+        ("option.unknown", "TOKEN_SERVICE_THREAD", "threads"),
+        ("option.unknown", "TOKEN_SERVICE_QUITE_ELSE", "none"),
+        ("option.ignored", "TOKEN_SERVICE_ROLES", None)}
+
+
+def test_such_warnings_are_in_the_log_of_both_programs(start_service, start_gateway):
+    service = start_service(env={"TOKEN_SERVICE_THREAD": "3"})
+    gateway = start_gateway(service.grpc, env={"TOKEN_GATEWAY_HTTP_LISTN": "x"})
+    for each, nearest in (service, "threads"), (gateway, "http-listen"):
+        [warning] = [e for e in map(json.loads, each.log.splitlines()) if e["event"] == "option.unknown"]
+        assert (warning["level"], warning["nearest"]) == ("warning", nearest)
+
+
 def test_core_dumps_are_off(service, start_gateway):
     for each in (service, start_gateway(service.grpc)):
         with open(f"/proc/{each.pid}/limits") as limits:

@@ -611,11 +611,12 @@ static void kept_values_do_not_depend_on_the_old_options(void **state)
 	assert_string_equal(v->listen, "l");
 }
 
-static void note_env(void *arg, const char *name, const char *nearest)
+static void note_env(void *arg, const struct option_stray *stray)
 {
 	struct changes *it = arg;
 	size_t n = strlen(it->text);
-	snprintf(it->text + n, sizeof it->text - n, "%s?%s ", name, nearest);
+	snprintf(it->text + n, sizeof it->text - n, "%s%s%s ", stray->name,
+		stray->in_file_only ? "!" : "?", stray->nearest ? stray->nearest : "");
 }
 
 static void misspelt_variables_are_found_and_those_of_kubernetes_are_not(void **state)
@@ -624,11 +625,37 @@ static void misspelt_variables_are_found_and_those_of_kubernetes_are_not(void **
 	char a[] = "TOKEN_SERVICE_THREAD=3", b[] = "TOKEN_SERVICE_PORT=tcp://10.0.0.1:50051",
 	     c[] = "TOKEN_SERVICE_PORT_50051_TCP_ADDR=10.0.0.1",
 	     d[] = "TOKEN_SERVICE_SERVICE_HOST=10.0.0.1", e[] = "TOKEN_SERVICE_CONFIG=x",
-	     f[] = "TOKEN_SERVICE_ADMIN_TOKEN_FILE=x", g[] = "THREAD=1";
-	char *const env[] = {a, b, c, d, e, f, g, NULL};
+	     f[] = "TOKEN_SERVICE_ADMIN_TOKEN_FILE=x", g[] = "THREAD=1",
+	     h[] = "TOKEN_SERVICE_SERVICE_PORT_GRPC=50051",
+	     i[] = "TOKEN_SERVICE_GATEWAY_SERVICE_HOST=10.0.0.2", /* token-service-gateway */
+		j[] = "TOKEN_SERVICE_GATEWAY_PORT_80_TCP=tcp://10.0.0.2:80",
+	     k[] = "TOKEN_SERVICE_HOST=10.0.0.3", /* a Service that is called token */
+		l[] = "TOKEN_SERVICE_THREED=", m[] = "TOKEN_SERVICES=1", n[] = "TOKEN_SERVICE_",
+	     o[] = "TOKEN_SERVICE_THREADS=3", p[] = "TOKEN_SERVICE_GATEWAY_PORT=tcp://10.0.0.2:80";
+	char *const env[] = {a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, NULL};
 	struct changes found = {""};
 	options_suspicious_env(&table, env, note_env, &found);
 	assert_string_equal(found.text, "TOKEN_SERVICE_THREAD?threads ");
+}
+
+static void a_variable_that_resembles_no_option_is_found_too(void **state)
+{
+	(void)state;
+	char a[] = "TOKEN_SERVICE_WONDERS=3", b[] = "TOKEN_SERVICE_HTTP_PORT=80";
+	char *const env[] = {a, b, NULL};
+	struct changes found = {""};
+	options_suspicious_env(&table, env, note_env, &found);
+	assert_string_equal(found.text, "TOKEN_SERVICE_WONDERS? TOKEN_SERVICE_HTTP_PORT? ");
+}
+
+static void a_section_is_in_the_file_only(void **state)
+{
+	(void)state;
+	char a[] = "TOKEN_SERVICE_POLICIES={}";
+	char *const env[] = {a, NULL};
+	struct changes found = {""};
+	options_suspicious_env(&table, env, note_env, &found);
+	assert_string_equal(found.text, "TOKEN_SERVICE_POLICIES!policies ");
 }
 
 static struct status check_one(const struct option_spec *s, size_t count)
@@ -711,6 +738,8 @@ int main(void)
 		cmocka_unit_test(a_reload_that_fails_changes_nothing),
 		cmocka_unit_test(kept_values_do_not_depend_on_the_old_options),
 		cmocka_unit_test(misspelt_variables_are_found_and_those_of_kubernetes_are_not),
+		cmocka_unit_test(a_variable_that_resembles_no_option_is_found_too),
+		cmocka_unit_test(a_section_is_in_the_file_only),
 		cmocka_unit_test(a_table_that_is_wrong_is_found),
 		cmocka_unit_test(the_front_door_says_2_and_one_line),
 	};
