@@ -22,6 +22,7 @@
 
 enum {
 	REPLY_MAX_BYTES = 64 * 1024 * 1024,
+	REPLY_KEPT_BYTES = 256 * 1024, /* of the memory for one, between replies */
 	CALLS_KEPT = 256,
 	HEADERS_MAX = 12,
 	OPENAPI_MAX_BYTES = 4 * 1024 * 1024
@@ -101,7 +102,7 @@ static void send_reply(struct gateway_loop *l, struct http_exchange *x, int stat
 		.secret = secret,
 	};
 	http_exchange_reply(x, &reply);
-	buf_reset(&l->body);
+	buf_recycle(&l->body, REPLY_KEPT_BYTES);
 }
 
 static const struct str json_type = {"application/json", 16};
@@ -496,6 +497,7 @@ static double sum_stat(const struct gateway *g, size_t offset)
 STAT_READER(connections)
 STAT_READER(accepted)
 STAT_READER(refused)
+STAT_READER(given_up)
 STAT_READER(requests)
 STAT_READER(in_flight)
 STAT_READER(cancelled)
@@ -512,6 +514,10 @@ static void register_metrics(struct gateway *g)
 		NULL, read_accepted, g);
 	metrics_counter_callback(m, "gateway_http_refused_total",
 		"HTTP connections refused at the cap.", NULL, read_refused, g);
+	metrics_counter_callback(m, "gateway_http_given_up_total",
+		"HTTP connections closed because their clients did not read and others waited for "
+		"memory.",
+		NULL, read_given_up, g);
 	metrics_counter_callback(
 		m, "gateway_http_requests_total", "HTTP requests read.", NULL, read_requests, g);
 	metrics_counter_callback(m, "gateway_http_cancelled_total",
@@ -526,6 +532,7 @@ static void start_loop(struct gateway *g, size_t index)
 	struct http_server_options http = g->options.http;
 	uint32_t n = (uint32_t)g->options.n_loops;
 	http.max_connections = (http.max_connections + n - 1) / n;
+	http.max_unsent_bytes = (http.max_unsent_bytes + n - 1) / n;
 	const struct http_handler handler = {
 		.self = l, .handle = handle, .render_error = render_error};
 	l->gateway = g;

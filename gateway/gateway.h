@@ -35,12 +35,13 @@ struct gateway_options {
 	size_t n_loops;
 	struct call_handler *upstream;
 	const struct schema *schema;
-	const struct call_trust *trust;  /* NULL: nobody names identities */
-	struct metrics *metrics;         /* also what /metrics shows; */
-	bool show_metrics;               /* else it is 404 */
-	struct http_server_options http; /* max_connections is for the whole listener */
-	int64_t max_call_ms;             /* cap of a call's deadline */
-	const struct str *cors_origins;  /* "https://app.example.com", or "*" for anybody */
+	const struct call_trust *trust; /* NULL: nobody names identities */
+	struct metrics *metrics;        /* also what /metrics shows; */
+	bool show_metrics;              /* else it is 404 */
+	struct http_server_options
+		http;        /* max_connections and max_unsent_bytes are for the whole listener */
+	int64_t max_call_ms; /* cap of a call's deadline */
+	const struct str *cors_origins; /* "https://app.example.com", or "*" for anybody */
 	size_t n_cors_origins;
 	const char *version; /* for /openapi.json */
 };

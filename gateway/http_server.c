@@ -72,10 +72,11 @@ struct conn {
 	bool lingering;
 	bool paused; /* reading is off: the input is full */
 	bool eof;
-	bool shaking; /* the TLS handshake goes on */
-	bool fresh;   /* no request yet */
-	bool refused; /* past the cap, there to read its 503 */
-	SSL *ssl;     /* of bev, or NULL */
+	bool shaking;  /* the TLS handshake goes on */
+	bool fresh;    /* no request yet */
+	bool refused;  /* past the cap, there to read its 503 */
+	SSL *ssl;      /* of bev, or NULL */
+	size_t unsent; /* of it, in the server's sum */
 	char *peer_text;
 	char *identity;
 	union {
@@ -113,6 +114,7 @@ struct http_server {
 	struct list waits[WAIT_COUNT];
 	int64_t timeout_us[WAIT_COUNT];
 	size_t n_connections, n_refused, n_in_flight;
+	size_t unsent;    /* replies that wait for their clients to read; at most that much */
 	struct list pool; /* exchanges for the next requests */
 	size_t n_pooled;
 	struct list ready; /* connections to be processed by on_later */
@@ -281,6 +283,13 @@ static void conn_bury(struct conn *c)
 	run_later(c->server);
 }
 
+static void conn_count_unsent(struct conn *c)
+{
+	size_t n = c->bev ? evbuffer_get_length(bufferevent_get_output(c->bev)) : 0;
+	c->server->unsent += n - c->unsent;
+	c->unsent = n;
+}
+
 static void conn_close(struct conn *c)
 {
 	struct http_server *s = c->server;
@@ -288,6 +297,7 @@ static void conn_close(struct conn *c)
 		return;
 	bufferevent_free(c->bev);
 	c->bev = NULL;
+	conn_count_unsent(c);
 	list_remove(&c->node);
 	list_remove(&c->ready);
 	s->n_connections--;
@@ -361,7 +371,8 @@ static void conn_settle(struct conn *c)
 {
 	if (!c->bev || c->processing)
 		return;
-	bool sending = evbuffer_get_length(bufferevent_get_output(c->bev)) > 0;
+	conn_count_unsent(c);
+	bool sending = c->unsent > 0;
 	if (!sending && c->closing && !c->lingering)
 		conn_linger(c);
 	conn_pace(c);
@@ -447,6 +458,23 @@ static struct str date_header(struct http_server *s)
 	return (struct str){s->date, 29};
 }
 
+/* Room for @n bytes that wait for @c to read them. Whoever has not taken a reply for the longest
+ * gives way: so neither memory nor anybody else is at the mercy of clients that do not read. One
+ * whose next request is at the handler has little to send (max_output_bytes), and stays. */
+static void give_up_slow_readers(struct conn *c, size_t n)
+{
+	struct http_server *s = c->server;
+	list_for_each (l, &s->waits[WAIT_WRITE]) {
+		struct conn *slow = container_of(l, struct conn, node);
+		if (s->unsent + n <= s->options.max_unsent_bytes)
+			return;
+		if (slow == c || slow->in_flight)
+			continue;
+		count(&s->stats.given_up, 1);
+		conn_close(slow);
+	}
+}
+
 /* Sends at once what the kernel takes, and leaves the rest to the bufferevent. A reply that goes
  * out whole, as nearly all do, so costs one system call and no change of the epoll set. */
 static void conn_send(struct conn *c, struct str head, struct str body)
@@ -469,10 +497,14 @@ static void conn_send(struct conn *c, struct str head, struct str body)
 		head = str_sub(head, of_head, head.n);
 		body = str_sub(body, n - of_head, body.n);
 	}
+	if (!head.n && !body.n)
+		return;
+	give_up_slow_readers(c, head.n + body.n);
 	if (head.n)
 		evbuffer_add(out, head.p, head.n);
 	if (body.n)
 		evbuffer_add(out, body.p, body.n);
+	conn_count_unsent(c);
 }
 
 /* The body to send: compressed where that is allowed, wished for and worth it. */

@@ -96,6 +96,8 @@ struct http_server_options {
 	uint32_t max_connections;   /* of this server; past it the oldest idle one makes room, else
 				       503 */
 	uint32_t max_output_bytes;  /* unsent replies of a connection: past it none is begun */
+	size_t max_unsent_bytes;    /* of all connections: past it the client that has been slow to
+				       read for the longest is given up */
 	uint32_t header_timeout_ms; /* from the first byte (or accept) to the end of the head; TLS
 				       too */
 	uint32_t body_timeout_ms;   /* from the end of the head to the end of the body */
@@ -112,6 +114,7 @@ struct http_server_options {
 	((struct http_server_options){.limits = HTTP_LIMITS_DEFAULT,                               \
 		.max_connections = 10000,                                                          \
 		.max_output_bytes = 256 * 1024,                                                    \
+		.max_unsent_bytes = 64 * 1024 * 1024,                                              \
 		.header_timeout_ms = 10000,                                                        \
 		.body_timeout_ms = 30000,                                                          \
 		.idle_timeout_ms = 75000,                                                          \
@@ -128,6 +131,7 @@ struct http_server_stats {
 	http_counter connections;   /* open now */
 	http_counter accepted;      /* since the start */
 	http_counter refused;       /* answered 503 at the cap */
+	http_counter given_up;      /* closed in the middle of a reply, at max_unsent_bytes */
 	http_counter accept_errors; /* out of file descriptors and the like */
 	http_counter handshake_errors;
 	http_counter requests;            /* handed to the handler */

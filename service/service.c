@@ -101,6 +101,7 @@ struct service {
 	struct role_app role_app;
 	struct exchange_app *exchange_app;
 	struct api api;
+	atomic_size_t listed_bytes; /* of api */
 	struct method_table *methods;
 	struct chain_step steps[STEP_COUNT];
 	struct chain *chain;
@@ -416,6 +417,7 @@ static struct status make_chain(struct service *s)
 			v->login_browser_endpoint, v->login_browser_client_id,
 			v->login_token_endpoint, v->login_logout_endpoint},
 		.version = v->service_version,
+		.listed_bytes = &s->listed_bytes,
 	};
 	TRY(method_table_new(s->schema, &s->api, &s->methods));
 	s->access_log = access_log_new(s->schema, s->metrics, v->access_log);

@@ -157,8 +157,8 @@ bool rpc_reply_header(struct rpc_reply *r, struct str name, struct str value)
 
 static bool parse_message(struct rpc_reply *r, struct str bytes)
 {
-	struct status s =
-		wire_parse(r->type_, (const uint8_t *)bytes.p, bytes.n, r->arena_, &r->message);
+	struct status s = wire_parse_answer(
+		r->type_, (const uint8_t *)bytes.p, bytes.n, r->arena_, &r->message);
 	if (status_is_ok(&s))
 		return true;
 	return wrong(r, status_error(STATUS_INTERNAL, "The service's answer: %s", s.message));

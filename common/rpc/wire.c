@@ -22,7 +22,7 @@ struct level {
 
 struct check {
 	const uint8_t *start;
-	size_t n_fields;
+	size_t n_fields, max_fields;
 	unsigned depth;
 };
 
@@ -132,9 +132,9 @@ static struct status check_message(struct check *check, struct level *l)
 		return status_error(STATUS_INVALID_ARGUMENT,
 			"The request message is nested deeper than %d", WIRE_MAX_DEPTH);
 	while (l->p < l->end) {
-		if (++check->n_fields > WIRE_MAX_FIELDS)
+		if (++check->n_fields > check->max_fields)
 			return status_error(STATUS_INVALID_ARGUMENT,
-				"The request message has more than %d fields", WIRE_MAX_FIELDS);
+				"The request message has more than %zu fields", check->max_fields);
 		l->field_start = l->p;
 		uint64_t tag;
 		if (!read_varint(l, &tag) || tag >> 3 == 0 || tag > UINT32_MAX)
@@ -154,10 +154,10 @@ static struct status check_message(struct check *check, struct level *l)
 	return status_ok();
 }
 
-struct status wire_parse(const ProtobufCMessageDescriptor *type, const uint8_t *p, size_t n,
-	struct arena *arena, ProtobufCMessage **ret)
+static struct status parse(const ProtobufCMessageDescriptor *type, const uint8_t *p, size_t n,
+	size_t max_fields, struct arena *arena, ProtobufCMessage **ret)
 {
-	struct check check = {.start = p};
+	struct check check = {.start = p, .max_fields = max_fields};
 	struct level outermost = {.type = type, .start = p, .p = p, .end = p + n};
 	TRY(check_message(&check, &outermost));
 	ProtobufCAllocator allocator = call_allocator(arena);
@@ -169,4 +169,16 @@ struct status wire_parse(const ProtobufCMessageDescriptor *type, const uint8_t *
 			type->name);
 	*ret = message;
 	return status_ok();
+}
+
+struct status wire_parse(const ProtobufCMessageDescriptor *type, const uint8_t *p, size_t n,
+	struct arena *arena, ProtobufCMessage **ret)
+{
+	return parse(type, p, n, WIRE_MAX_FIELDS, arena, ret);
+}
+
+struct status wire_parse_answer(const ProtobufCMessageDescriptor *type, const uint8_t *p, size_t n,
+	struct arena *arena, ProtobufCMessage **ret)
+{
+	return parse(type, p, n, SIZE_MAX, arena, ret);
 }

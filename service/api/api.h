@@ -7,6 +7,7 @@
 #include "common/base/status.h"
 #include "service/interceptor/chain.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 struct access_policy;
@@ -38,6 +39,8 @@ struct api {
 	const struct token_use *use; /* told of each use of a token; NULL: nobody */
 	struct login_info login;
 	const char *version; /* of the service, as clients are told: "6.0.0" */
+	/* What all lists of /api, which have no pages, hold at the moment (compat_list.c). */
+	atomic_size_t *listed_bytes;
 };
 
 /* The RPCs of a schema: what each needs, and who handles it. */

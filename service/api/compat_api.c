@@ -9,8 +9,6 @@
 #include "service/app/profile_app.h"
 #include "service/app/token_app.h"
 
-#include <string.h>
-
 /* For use cases whose answer is `null`. */
 static void on_done(void *arg, const struct status *status)
 {
@@ -92,89 +90,6 @@ struct call_step compat_api_delete_user_token(void *self, struct call *c)
 struct call_step compat_api_delete_service_token(void *self, struct call *c)
 {
 	return delete_token(self, c, TOKEN_SERVICE);
-}
-
-/* Lists are not paged here: pages are collected until the last one. */
-struct list_context {
-	struct call *call;
-	const struct api *api;
-	enum token_kind kind;
-	Osmo__Compat__V1__ListTokensResponse *reply;
-	size_t capacity;
-};
-
-static struct status list_page(struct list_context *context, struct str page_token);
-
-static void add_object(struct list_context *context, Osmo__Compat__V1__TokenObject *object)
-{
-	Osmo__Compat__V1__ListTokensResponse *reply = context->reply;
-	if (reply->n_tokens == context->capacity) {
-		size_t capacity = context->capacity ? context->capacity * 2 : TOKEN_LIST_MAX_PAGE;
-		Osmo__Compat__V1__TokenObject **grown =
-			arena_calloc(context->call->arena, capacity, sizeof(void *));
-		if (reply->n_tokens)
-			memcpy(grown, reply->tokens, reply->n_tokens * sizeof(void *));
-		reply->tokens = grown;
-		context->capacity = capacity;
-	}
-	reply->tokens[reply->n_tokens++] = object;
-}
-
-static void on_page(void *arg, const struct status *status, struct token *const *tokens, size_t n,
-	struct str next_page_token)
-{
-	struct list_context *context = arg;
-	struct call *c = context->call;
-	if (status->code != STATUS_OK || call_is_finished(c)) {
-		answer_error(c, status);
-		return;
-	}
-	for (size_t i = 0; i < n; i++)
-		add_object(context, token_to_object(tokens[i], c->arena));
-	if (!next_page_token.n) {
-		answer_reply(c, &context->reply->base);
-		return;
-	}
-	struct status begun = list_page(context, next_page_token);
-	if (begun.code != STATUS_OK)
-		answer_error(c, &begun);
-}
-
-static struct status list_page(struct list_context *context, struct str page_token)
-{
-	struct call *c = context->call;
-	struct token_list_request request = {
-		.by = call_context(c)->principal,
-		.kind = context->kind,
-		.page_size = TOKEN_LIST_MAX_PAGE,
-		.page_token = page_token,
-		.filter = STR(""),
-	};
-	struct store_waiter waiter = answer_waiter(c);
-	waiter.arg = context;
-	return token_app_list(context->api->tokens, &request, c->arena, waiter, on_page);
-}
-
-static struct call_step list_tokens(const struct api *api, struct call *c, enum token_kind kind)
-{
-	HANDLER_ON_LOOP(c);
-	struct list_context *context = arena_calloc(c->arena, 1, sizeof *context);
-	context->call = c;
-	context->api = api;
-	context->kind = kind;
-	context->reply = ANSWER_NEW(c, Osmo__Compat__V1__ListTokensResponse,
-		osmo__compat__v1__list_tokens_response__init);
-	return answer_begun(c, list_page(context, STR("")));
-}
-
-struct call_step compat_api_list_user_tokens(void *self, struct call *c)
-{
-	return list_tokens(self, c, TOKEN_USER);
-}
-
-struct call_step compat_api_list_service_tokens(void *self, struct call *c)
-{
-	return list_tokens(self, c, TOKEN_SERVICE);
 }
 
 /* --- Profile --- */

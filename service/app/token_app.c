@@ -285,12 +285,23 @@ struct list_work {
 	void *arg;
 };
 
+/* How many tokens a page has; fewer than asked for where they are large. */
+static size_t fill_page(const struct list_work *work, struct token *const *tokens, size_t n)
+{
+	size_t fit = 0, bytes = 0;
+	while (fit < n && fit < work->page_size && bytes < TOKEN_LIST_MAX_PAGE_BYTES)
+		bytes += tokens[fit++]->bytes;
+	return fit;
+}
+
 static void on_listed(void *arg, const struct status *status, struct token *const *tokens, size_t n)
 {
 	struct list_work *work = arg;
 	struct str next = STR("");
-	if (status->code == STATUS_OK && n > work->page_size) {
-		n = work->page_size; /* one more was asked for, to know whether this is the end */
+	const size_t fit = fill_page(work, tokens, n);
+	if (status->code == STATUS_OK &&
+		fit < n) { /* one more was asked for, to know whether this is the end */
+		n = fit;
 		next = page_token_format(&work->request, tokens[n - 1], work->arena);
 	}
 	work->done(work->arg, status, tokens, n, next);

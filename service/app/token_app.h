@@ -82,7 +82,10 @@ struct token_list_request {
 };
 enum {
 	TOKEN_LIST_DEFAULT_PAGE = 100,
-	TOKEN_LIST_MAX_PAGE = 1000
+	TOKEN_LIST_MAX_PAGE = 1000,
+	/* In memory, and less as a message: a client of gRPC takes 4 MiB by default. A page ends
+	 * with the token that passes it. */
+	TOKEN_LIST_MAX_PAGE_BYTES = 2 << 20
 };
 
 /* @next_page_token is empty on the last page; all borrowed for the callback. */

@@ -970,6 +970,47 @@ static void the_cap_refuses_but_makes_room_of_idle_ones(void **state)
 	world_done(&w);
 }
 
+static size_t hear_bytes(struct world *w, int fd)
+{
+	_cleanup_buf_ struct buf b;
+	bool eof;
+	hear(w, fd, &b, &eof);
+	close(fd);
+	turn(w);
+	return b.n;
+}
+
+static void clients_that_do_not_read_give_way_when_memory_is_full(void **state)
+{
+	(void)state;
+	struct world w;
+	fake_clock_init(&w.clock);
+	struct http_server_options o = test_options(&w);
+	o.max_unsent_bytes = 10 << 20;
+	world_init_with(&w, &o);
+	int fds[3];
+	for (size_t i = 0; i < 3; i++) { /* as many as have room */
+		fds[i] = dial(&w);
+		say(&w, fds[i], STR(GET("/big?4000000")));
+		fake_clock_advance_ms(&w.clock, 1);
+	}
+	const http_counter *given_up = &http_server_stats(w.server)->given_up;
+	assert_int_equal(http_counter_get(given_up), 1);
+	assert_int_equal(connections(&w), 2);
+	int quick = dial(&w); /* and whoever reads does not notice */
+	say(&w, quick, STR(GET("/big?2000000")));
+	assert_true(hear_bytes(&w, quick) > 2000000);
+	assert_int_equal(http_counter_get(given_up), 1);
+	assert_true(hear_bytes(&w, fds[0]) < 4000000);
+	assert_true(hear_bytes(&w, fds[1]) > 4000000);
+	assert_true(hear_bytes(&w, fds[2]) > 4000000);
+	int again = dial(&w); /* what was read is not counted any more */
+	say(&w, again, STR(GET("/big?9000000")));
+	assert_true(hear_bytes(&w, again) > 9000000);
+	assert_int_equal(http_counter_get(given_up), 1);
+	world_done(&w);
+}
+
 static void slow_clients_give_way_at_the_cap(void **state)
 {
 	(void)state;
@@ -1444,6 +1485,7 @@ int main(void)
 		cmocka_unit_test(a_request_that_is_cut_short_is_dropped),
 		cmocka_unit_test(who_lingers_is_closed_in_the_end),
 		cmocka_unit_test(the_cap_refuses_but_makes_room_of_idle_ones),
+		cmocka_unit_test(clients_that_do_not_read_give_way_when_memory_is_full),
 		cmocka_unit_test(slow_clients_give_way_at_the_cap),
 		cmocka_unit_test(a_flood_past_the_cap_is_dropped),
 		cmocka_unit_test(a_server_that_stops_finishes_what_it_began),
