@@ -80,6 +80,9 @@ static void common_sections(struct buf *out)
 	roff_entry(out, "OSMO_TIMEOUT",
 		"Seconds without progress after which a request is given up, from 1 to 86400 "
 		"(default 60).");
+	roff_entry(out, "OSMO_LOGIN_DEV",
+		"If true, the user name of login.yaml is sent beside the login token, for services "
+		"that run in development mode.");
 	roff_entry(out, "http_proxy, https_proxy, all_proxy, no_proxy",
 		"Proxies, as curl(1) has them.");
 	roff_entry(out, "COLUMNS", "Width of the help.");
