@@ -36,7 +36,8 @@ struct status role_action_parse(struct str text, struct role_action *ret)
 	size_t colon = str_index(rest, ':');
 	struct str path = str_sub(rest, 0, colon), method = str_sub(rest, colon + 1, rest.n);
 	if (!str_starts_with(text, base) || colon == rest.n || !is_action_path(path) ||
-		!(str_eq(method, STR("*")) || is_word(method)) || !str_is_utf8(text))
+		!(str_eq(method, STR("*")) || is_word(method)) || !str_is_utf8(text) ||
+		str_index(text, '\0') < text.n) /* a text with one would be stored cut */
 		return status_invalid("policies", "Invalid action: %.*s", STR_ARG(text));
 	for (size_t i = 0; i < ARRAY_SIZE(methods); i++) {
 		if (str_eq_nocase(method, str_of(methods[i]))) {

@@ -34,6 +34,8 @@ static void what_is_no_action_is_refused_with_its_text(void **state)
 			role_action_parse(str_of(bad[i]), &a), STATUS_INVALID_ARGUMENT, message);
 	}
 	struct role_action a;
+	assert_status(role_action_parse(STR("http:/a\0b:Get"), &a), STATUS_INVALID_ARGUMENT,
+		"Invalid action: http:/a");
 	assert_status(role_action_parse(STR("http:/a:head"), &a), STATUS_INVALID_ARGUMENT,
 		"Invalid method: head. Method must be one of: "
 		"['*', 'get', 'post', 'put', 'patch', 'delete', 'websocket']");
