@@ -357,7 +357,7 @@ static bool on_data(struct h2_request *r, struct str bytes)
 	return rpc_reply_data(&container_of(r, struct exchange, request)->reply, bytes);
 }
 
-static struct status unreachable(const struct h2_request *r)
+static struct status no_service(const struct h2_request *r)
 {
 	/* addresses and errno are for operators */
 	log_debug("rpc.unavailable", LOG_TEXT("reason", r->reason));
@@ -405,7 +405,7 @@ static struct status status_of(struct exchange *x, enum h2_end end)
 	case H2_END_UNREACHABLE:
 		break;
 	}
-	return unreachable(&x->request);
+	return no_service(&x->request);
 }
 
 static void on_end(struct h2_request *r, enum h2_end end)
