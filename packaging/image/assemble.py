@@ -98,20 +98,20 @@ def bill(version, packages, files):
         entries.append(entry)
         relations.append((ours["SPDXID"], "DEPENDS_ON", entry["SPDXID"]))
     listed = []
-    for path, data in files:
+    for path, data, package in files:
         listed.append({"SPDXID": identifier(f"file-{path}"), "fileName": f"/{path}",
                        "checksums": [{"algorithm": "SHA1", "checksumValue": hashlib.sha1(data).hexdigest()},
                                      {"algorithm": "SHA256", "checksumValue": hashlib.sha256(data).hexdigest()}],
                        "licenseConcluded": "NOASSERTION", "copyrightText": "NOASSERTION"})
+        owner = identifier(f"deb-{package}") if package else ours["SPDXID"]
+        relations.append((owner, "CONTAINS", listed[-1]["SPDXID"]))
     digest = hashlib.sha256(json.dumps([entries, listed]).encode()).hexdigest()
     return {"spdxVersion": "SPDX-2.3", "dataLicense": "CC0-1.0", "SPDXID": "SPDXRef-DOCUMENT",
             "name": f"token-service-{version}", "documentNamespace": f"urn:sha256:{digest}",
             "creationInfo": {"created": created.strftime("%Y-%m-%dT%H:%M:%SZ"), "creators": ["Tool: assemble.py"]},
             "packages": entries, "files": listed,
             "relationships": [{"spdxElementId": a, "relationshipType": kind, "relatedSpdxElement": b}
-                              for a, kind, b in relations]
-            + [{"spdxElementId": ours["SPDXID"], "relationshipType": "CONTAINS", "relatedSpdxElement": each["SPDXID"]}
-               for each in listed]}
+                              for a, kind, b in relations]}
 
 
 def main(folder, build):
@@ -124,14 +124,14 @@ def main(folder, build):
         copy(source, target)
         subprocess.run(["strip", target], check=True)
         target.chmod(0o755)
-        files.append(target)
+        files.append((target, None))
 
     packages = set()
     for path in libraries([root / "usr/bin" / name for name in PROGRAMS]):
         package = package_of(path)
         if package not in IN_BASE:
             packages.add(package)
-            files.append(copy_library(path, root))
+            files.append((copy_library(path, root), package))
     described = [about(package) for package in sorted(packages)]
     for each in described:
         copy(f"/usr/share/doc/{each['name']}/copyright", root / "usr/share/doc" / each["name"] / "copyright")
@@ -143,12 +143,12 @@ def main(folder, build):
     copy("NOTICE", root / "usr/share/doc/token-service/NOTICE")
 
     version = run(str(root / "usr/bin/token-service"), "--version").split()[1]
-    content = [(str(path.relative_to(root)), path.read_bytes()) for path in files]
+    content = [(str(path.relative_to(root)), path.read_bytes(), package) for path, package in files]
     (root / SBOM).write_text(json.dumps(bill(version, described, content), indent=1) + "\n")
     for path in root.rglob("*"):
         if path.is_dir():
             path.chmod(0o755)
-        elif path not in files:
+        elif path.parent != root / "usr/bin":
             path.chmod(0o644)
     data = root / "var/lib/token-service"
     data.mkdir(parents=True)

@@ -3,14 +3,15 @@
 # Builds the image with buildah from the last commit, on bases that it makes from Debian's packages
 # where none are given; needs root, buildah and debootstrap.
 #
-# usage: build.sh [OPTIONS] ARCHIVE
+# usage: build.sh [OPTIONS] [ARCHIVE]
 #
-#   ARCHIVE              where the image goes, an OCI archive
+#   ARCHIVE              where the image goes, an OCI archive (default: token-service.tar in --work)
 #   --name NAME:TAG      its name (default: token-service:VERSION)
 #   --base IMAGE         what the programs run on
 #   --build-base IMAGE   Debian 12 with apt
 #   --work FOLDER        keeps images and bases between builds (default: build/image)
 #   --again              builds from the very start, but for the packages of the build base
+#   --help               this text
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -27,21 +28,28 @@ while (($#)); do
 		shift
 		;;
 	--again) again=1 ;;
+	-h | --help)
+		sed -n '/^# usage: /,/^set /{ /^set /d; s/^# \{0,1\}//; p }' "$0"
+		exit
+		;;
 	-*)
 		echo "build.sh: there is no option '$1'" >&2
 		exit 2
 		;;
-	*) archive=$1 ;;
+	*)
+		[[ ! $archive ]] || {
+			echo "build.sh: one archive is made, not '$archive' and '$1'" >&2
+			exit 2
+		}
+		archive=$1
+		;;
 	esac
 	shift
 done
-[[ $archive ]] || {
-	echo "build.sh: where does the image go?" >&2
-	exit 2
-}
-[[ $archive == /* ]] || archive=$PWD/$archive
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
+archive=${archive:-$work/token-service.tar}
+[[ $archive == /* ]] || archive=$PWD/$archive
 version=$(sed -n 's/^project(token-service VERSION \([0-9.]*\).*/\1/p' "$root/CMakeLists.txt")
 revision=$(git -C "$root" rev-parse HEAD)
 epoch=$(git -C "$root" log -1 --format=%ct)
@@ -107,3 +115,4 @@ layers=(--layers)
 bud "${layers[@]}" -t "$name" >/dev/null
 rm -f "$archive"
 b push -q --signature-policy "$work/policy.json" "$name" "oci-archive:$archive:$name"
+echo "$archive"
