@@ -125,7 +125,9 @@ void console_log(enum console_level level, const char *format, ...)
 
 int cli_fail(struct cli *c, int exit_code, long code, struct str message)
 {
-	if (!message.n)
+	if (c->error_sink)
+		buf_append_str(c->error_sink, message);
+	if (!message.n || c->error_sink)
 		return exit_code;
 	_cleanup_buf_ struct buf text;
 	buf_init(&text, TEXT_MAX);
@@ -584,14 +586,20 @@ static struct status send_as_user(
 	return s;
 }
 
-/* A JWT that looks live here is refused: the keys of the service changed, or its clock differs from
- * ours. Nothing was done for a 401, so that any request may be sent again. */
-static int send_renewed(struct cli *c, const struct api_request *request, struct http_response *ret)
+/* A JWT that looks live here is refused: the keys of the service changed, its clock differs from
+ * ours, or the login has ended. Nothing was done for a 401, so that any request may be sent again.
+ * @hint: what to tell the user if the answer is 401 all the same. EXIT_DONE, or the exit code. */
+static int send_renewed(struct cli *c, const struct api_request *request, struct http_response *ret,
+	struct buf *hint)
 {
 	console_log(CONSOLE_DEBUG, "The service refuses the login token; renewing it");
+	c->error_sink = hint;
 	int failed = renew(c);
+	c->error_sink = NULL;
 	if (failed)
-		return failed;
+		return EXIT_DONE; /* the refusal is what there is to show */
+	buf_append_str(hint, STR("The login token was renewed, and the service refuses the new one "
+				 "as well"));
 	struct status s = send_as_user(c, request, ret);
 	return status_is_ok(&s) ? EXIT_DONE : cli_fail_transport(c, &s);
 }
@@ -606,13 +614,14 @@ int cli_call(struct cli *c, const struct api_request *request, json_t **ret)
 	struct status s = send_as_user(c, request, &r);
 	if (!status_is_ok(&s))
 		return cli_fail_transport(c, &s);
+	_cleanup_buf_ struct buf hint;
+	buf_init(&hint, TEXT_MAX);
 	bool renewable = r.status == 401 && !c->refreshed && login_is_renewable(&c->login);
-	if (renewable && (failed = send_renewed(c, request, &r)))
+	if (renewable && (failed = send_renewed(c, request, &r, &hint)))
 		return failed;
 	failed = cli_check(c, &r, ret);
 	if (renewable && r.status == 401)
-		console_log(CONSOLE_ERROR, "The login token was renewed, and the service refuses "
-					   "the new one as well");
+		console_log(CONSOLE_ERROR, "%.*s", STR_ARG(buf_str(&hint)));
 	if (r.body.p)
 		secret_wipe(r.body.p, r.body.n);
 	return failed;

@@ -51,6 +51,7 @@ struct cli {
 	unsigned timeout_ms; /* of requests */
 	bool refreshed;      /* the JWT of this login was exchanged by this process */
 	struct http_client *http;
+	struct buf *error_sink; /* errors are put there instead of shown, or NULL */
 };
 
 /* Also reads the environment. EXIT_DONE, or the exit code if a variable is wrong; cli_done in

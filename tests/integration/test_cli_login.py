@@ -305,9 +305,12 @@ def test_a_refused_login_that_cannot_be_renewed_says_why(osmo, fake):
     login_yaml.write_token(osmo, fake.url, fake_osmo.jwt(), refresh_token="revoked", refresh_url=fake.url + EXCHANGE)
     fake.on("GET", "/api/auth/access_token/user", 401, text="no")
     result = osmo("token", "list")
-    assert (result.returncode, result.stdout) == (10, "")
-    assert "Unable to refresh login token (status code 400)" in result.stderr
-    assert 'Please re-login with "osmo login"' in result.stderr
+    assert (result.returncode, result.stdout) == (2, "")
+    lines = result.stderr.splitlines()
+    assert lines[0].endswith(" client [ERROR] client: Server responded with status code 401")
+    assert lines[1:3] == ["Error message: no", "Error code: 401"]
+    assert " client [ERROR] client: Unable to refresh login token (status code 400): {" in lines[3]
+    assert lines[4:] == ['Please re-login with "osmo login"']
     assert fake.lines == ["GET /api/auth/access_token/user", f"POST {EXCHANGE}"]
 
 

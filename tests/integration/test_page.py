@@ -87,12 +87,16 @@ def set_token(osmo, *arguments):
     return match[1]
 
 
-def check_refused(result, status, message):
-    """The line of the page, then what the service said, on stderr; nothing else anywhere."""
+def check_refused(result, status, message, hint=""):
+    """The line of the page, then what the service said, then the hint, on stderr; nothing else anywhere."""
     assert (result.returncode, result.stdout) == (2, "")
     assert re.fullmatch(
         rf"{MOMENT} client \[ERROR\] client: Server responded with status code {status}\n"
-        rf"Error message: {re.escape(message)}\nError code: {status}\n", result.stderr), result.stderr
+        rf"Error message: {re.escape(message)}\nError code: {status}\n{hint}", result.stderr), result.stderr
+
+
+NOT_RENEWED = (rf"{MOMENT} client \[ERROR\] client: Unable to refresh login token \(status code 400\): .*\n"
+               r'Please re-login with "osmo login"\n')
 
 
 # --- The page, from top to bottom ---
@@ -127,7 +131,7 @@ def test_the_page_from_making_a_token_to_deleting_it(users, unique):
 
     deleted = osmo("token", "delete", "my-token")
     assert (deleted.returncode, deleted.stdout, deleted.stderr) == (0, "Access token my-token deleted\n", "")
-    check_refused(holder("token", "list"), 401, "invalid credential")
+    check_refused(holder("token", "list"), 401, "invalid credential", NOT_RENEWED)
     check_refused(osmo("token", "delete", "my-token"), 400, "User access token my-token does not exist.")
 
 
