@@ -23,6 +23,7 @@ from env import pb  # noqa: E402
 
 PAUSE_S = 0.02
 TIMEOUT_S = 20
+CONNECT_TIMEOUT_S = 1  # a SYN to a pod that is gone is answered by nobody
 CALLERS = 5  # of each kind
 
 
@@ -81,7 +82,10 @@ def main(grpc_address, http_address, token_file, least):
     bearer = {"Authorization": f"Bearer {secret}"}
 
     def stub():
-        channel = grpc.insecure_channel(grpc_address, options=[("grpc.use_local_subchannel_pool", 1)])
+        backoff = CONNECT_TIMEOUT_S * 1000
+        channel = grpc.insecure_channel(grpc_address, options=[
+            ("grpc.use_local_subchannel_pool", 1), ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", backoff), ("grpc.max_reconnect_backoff_ms", backoff)])
         return pb.Stub(channel, "osmo.token.v1.TokenService")
 
     def over_grpc():
@@ -91,7 +95,8 @@ def main(grpc_address, http_address, token_file, least):
     def over_http():
         with requests.Session() as session:
             def call(_):
-                answer = session.get(f"http://{http_address}/v1/whoami", headers=bearer, timeout=TIMEOUT_S)
+                answer = session.get(f"http://{http_address}/v1/whoami", headers=bearer,
+                                     timeout=(CONNECT_TIMEOUT_S, TIMEOUT_S))
                 assert answer.status_code == 200, answer.text
             repeat(report, "http", call)
 
