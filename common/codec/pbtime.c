@@ -15,7 +15,7 @@ enum {
 };
 static const int64_t timestamp_min_s = -62135596800; /* 0001-01-01T00:00:00Z */
 static const int64_t timestamp_max_s = 253402300799; /* 9999-12-31T23:59:59Z */
-static const int64_t duration_max_s = 315576000000;  /* of duration.proto */
+static const int64_t duration_max_s = 315576000000;  /* of duration.proto, nanos beside it */
 
 /* Takes exactly @n digits. */
 static bool take_digits(struct str *s, size_t n, int *ret)
@@ -141,8 +141,7 @@ bool pbtime_parse_duration(struct str s, struct pbtime *ret)
 	if (!str_to_u64(str_sub(s, 0, n), &seconds) || seconds > (uint64_t)duration_max_s)
 		return false;
 	s = str_sub(s, n, s.n);
-	if (!take_fraction(&s, &nanos) || !str_eq(s, STR("s")) ||
-		(seconds == (uint64_t)duration_max_s && nanos))
+	if (!take_fraction(&s, &nanos) || !str_eq(s, STR("s")))
 		return false;
 	*ret = (struct pbtime){.seconds = negative ? -(int64_t)seconds : (int64_t)seconds,
 		.nanos = negative ? -nanos : nanos};

@@ -64,6 +64,8 @@ static void durations_are_seconds_with_a_fraction(void **state)
 		{"-1.000000001s", -1, -1, NULL},
 		{"315576000000s", 315576000000, 0, NULL},
 		{"-315576000000s", -315576000000, 0, NULL},
+		{"315576000000.999999999s", 315576000000, 999999999, NULL},
+		{"-315576000000.999999999s", -315576000000, -999999999, NULL},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct pbtime t;
@@ -75,7 +77,7 @@ static void durations_are_seconds_with_a_fraction(void **state)
 		assert_string_equal(text, rows[i].canonical ? rows[i].canonical : rows[i].text);
 	}
 	const char *const texts[] = {"", "s", "1", "1S", "+1s", ".5s", "1.s", "1 s", "--1s", "1m",
-		"315576000001s", "315576000000.1s", "0.1234567890s", "99999999999999999999s"};
+		"315576000001s", "0.1234567890s", "99999999999999999999s"};
 	struct pbtime t;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		assert_false(pbtime_parse_duration(str_of(texts[i]), &t));
