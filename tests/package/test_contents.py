@@ -2,12 +2,16 @@
 """What the packages hold, what lintian and systemd say to it, and what `cmake --install` does."""
 
 import json
+import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 import pytest
 import yaml
+
+from conftest import BUILD
 
 PACKAGING = pathlib.Path(__file__).resolve().parents[2] / "packaging"
 UNITS = ("token-service", "token-gateway")
@@ -128,6 +132,31 @@ def test_an_installation_obeys_prefix_and_destdir(install, prefix, below, etc):
     assert not [path for path in held if not path.startswith((f"{below}/", f"{etc}/"))]
     unit = (destination / below / "lib/systemd/system/token-service.service").read_text()
     assert f"ExecStart={prefix}/bin/token-service --config /{etc}/token-service/token-service.yaml\n" in unit
+
+
+def test_an_installation_obeys_the_folders_it_was_configured_with(tmp_path):
+    """GNUInstallDirs, in a build tree that is given the programs instead of building them."""
+    build, destination = tmp_path / "build", tmp_path / "destination"
+    folders = {"BINDIR": "programs", "SYSCONFDIR": "/settings", "DATADIR": "things", "MANDIR": "things/pages",
+               "LIBDIR": "lib/x86_64-linux-gnu"}
+    subprocess.run(["cmake", "-G", "Ninja", "-S", PACKAGING.parent, "-B", build, "-DCMAKE_BUILD_TYPE=Release",
+                    "-DBUILD_TESTING=OFF", f"-DCMAKE_RUNTIME_OUTPUT_DIRECTORY={build}/bin",
+                    *(f"-DCMAKE_INSTALL_{name}={folder}" for name, folder in folders.items())],
+                   check=True, capture_output=True)
+    for folder in ("bin", *(str(path.relative_to(BUILD)) for path in BUILD.glob("*/docs"))):
+        shutil.copytree(BUILD / folder, build / folder, dirs_exist_ok=True)
+    subprocess.run(["cmake", "--install", build, "--prefix", "/opt/tokens"], check=True, capture_output=True,
+                   env={**os.environ, "DESTDIR": str(destination)})
+    held = {str(path.relative_to(destination)) for path in destination.rglob("*") if path.is_file()}
+    assert {"opt/tokens/programs/osmo", "opt/tokens/programs/token-service", "opt/tokens/programs/token-gateway",
+            "opt/tokens/things/pages/man1/osmo.1", "opt/tokens/things/pages/man8/token-service.8",
+            "opt/tokens/things/bash-completion/completions/osmo", "opt/tokens/things/zsh/site-functions/_osmo",
+            "settings/token-service/token-service.yaml", "settings/token-gateway/token-gateway.yaml"} <= held
+    elsewhere = [path for path in held if not re.match(
+        r"opt/tokens/(programs|things|lib/(systemd/system|sysusers\.d|tmpfiles\.d))/|settings/", path)]
+    assert elsewhere == []
+    unit = (destination / "opt/tokens/lib/systemd/system/token-service.service").read_text()
+    assert "ExecStart=/opt/tokens/programs/token-service --config /settings/token-service/token-service.yaml\n" in unit
 
 
 def test_an_installation_keeps_the_configuration_that_is_there(install):
