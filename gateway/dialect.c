@@ -107,7 +107,22 @@ struct str dialect_www_authenticate(int http_status, bool has_credential)
 			      : STR("Bearer realm=\"osmo\"");
 }
 
-struct str dialect_retry_after(int http_status)
+static bool is_of_quota(struct str details)
 {
-	return http_status == 429 || http_status == 503 ? STR("1") : (struct str){NULL, 0};
+	Google__Rpc__Status *status =
+		google__rpc__status__unpack(NULL, details.n, (const uint8_t *)details.p);
+	bool found = false;
+	for (size_t i = 0; status && i < status->n_details; i++)
+		found = found || str_ends_with(str_of(status->details[i]->type_url),
+					 STR("/google.rpc.QuotaFailure"));
+	if (status)
+		google__rpc__status__free_unpacked(status, NULL);
+	return found;
+}
+
+struct str dialect_retry_after(int http_status, struct str details)
+{
+	if (http_status == 503 || (http_status == 429 && !is_of_quota(details)))
+		return STR("1");
+	return (struct str){NULL, 0};
 }

@@ -42,5 +42,6 @@ void dialect_write_error(const struct dialect *d, const struct schema *schema,
  * is NULL for other statuses. No error code when no credential came; one and the same for all bad
  * ones. */
 struct str dialect_www_authenticate(int http_status, bool has_credential);
-/* Retry-After of a 429 or 503; p is NULL for others. */
-struct str dialect_retry_after(int http_status);
+/* Retry-After of a 429 or 503 with these @details (as above); p is NULL for others, and for a quota
+ * that is used up, which time does not mend. */
+struct str dialect_retry_after(int http_status, struct str details);

@@ -82,7 +82,7 @@ static void add_header(struct reply_headers *h, const char *name, struct str val
 /* What statuses ask for: WWW-Authenticate of 401 and 403, Retry-After of 429 and 503. */
 static void add_error_headers(struct reply_headers *headers, int status, bool has_credential)
 {
-	struct str retry = dialect_retry_after(status);
+	struct str retry = dialect_retry_after(status, STR(""));
 	struct str challenge = dialect_www_authenticate(status, has_credential);
 	if (retry.p)
 		add_header(headers, "Retry-After", retry);
@@ -158,9 +158,9 @@ static void render_error(
 
 /* --- calls --- */
 
-static void add_reply_headers(const struct http_call *hc, int status, struct reply_headers *headers)
+static void add_reply_headers(struct http_call *hc, int status, struct reply_headers *headers)
 {
-	const struct call *c = &hc->call;
+	struct call *c = &hc->call;
 	if (c->reply_headers[CALL_REPLY_SERVICE_VERSION].p)
 		add_header(headers, call_reply_header_name(CALL_REPLY_SERVICE_VERSION),
 			c->reply_headers[CALL_REPLY_SERVICE_VERSION]);
@@ -171,7 +171,8 @@ static void add_reply_headers(const struct http_call *hc, int status, struct rep
 			c->metadata[CALL_AUTHORIZATION].count || c->metadata[CALL_OSMO_AUTH].count);
 	if (challenge.p)
 		add_header(headers, "WWW-Authenticate", challenge);
-	struct str retry = dialect_retry_after(status);
+	struct str retry =
+		dialect_retry_after(status, status == 429 ? call_status_details(c) : STR(""));
 	if (retry.p)
 		add_header(headers, "Retry-After", retry);
 }

@@ -30,6 +30,7 @@ static const ProtobufCServiceDescriptor *const services[] = {
 static const ProtobufCMessageDescriptor *const messages[] = {
 	&google__rpc__status__descriptor,
 	&google__rpc__bad_request__descriptor,
+	&google__rpc__quota_failure__descriptor,
 	&google__rpc__request_info__descriptor,
 	&google__rpc__retry_info__descriptor,
 };

@@ -381,14 +381,33 @@ static struct status check_external(const struct options *o, const struct servic
 	return status_ok();
 }
 
+static bool has_default(const struct options *o, const struct option_spec *spec)
+{
+	_cleanup_buf_ struct buf text;
+	buf_init(&text, 4096);
+	options_format(o, spec->name, &text);
+	return str_eq(buf_str(&text), str_of(spec->initial));
+}
+
+/* A default that is written down, as the chart does, says nothing. */
+static struct status check_no_postgres(const struct options *o)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(specs); i++)
+		if (str_starts_with(str_of(specs[i].name), STR("postgres-")) &&
+			!has_default(o, &specs[i]))
+			return options_error(
+				o, specs[i].name, "given together with --store=postgres");
+	return status_ok();
+}
+
 static struct status check_store(const struct options *o, const struct service_options *v)
 {
 	bool postgres = v->store == SERVICE_STORE_POSTGRES;
 	if (postgres && !v->postgres_url)
 		return options_error(
 			o, "store", "sqlite, or be given together with --postgres-url");
-	if (!postgres && v->postgres_url)
-		return options_error(o, "postgres-url", "given together with --store=postgres");
+	if (!postgres)
+		TRY(check_no_postgres(o));
 	/* Replicas read each other's signing keys. */
 	if (postgres && !v->encryption_key_file)
 		return options_error(

@@ -34,6 +34,7 @@
 #include "service/files.h"
 #include "service/import_osmo.h"
 #include "service/interceptor/access_log.h"
+#include "service/interceptor/auth_failure.h"
 #include "service/interceptor/authn.h"
 #include "service/interceptor/authz.h"
 #include "service/interceptor/chain.h"
@@ -89,6 +90,7 @@ struct service {
 	struct token_keeper *keeper;
 	struct proxy_trust trust;
 	struct token_use use;
+	struct auth_failures failures;
 	struct gate gate;
 	struct authn authn;
 	struct authz authz;
@@ -283,9 +285,9 @@ static void reload_roles(void *arg, struct store_waiter waiter, store_done_fn *d
 	role_cache_reload(arg, waiter, done);
 }
 
-static void derive_secret(void *arg, const uint8_t salt[32], uint8_t ret[32])
+static bool derive_secret(void *arg, size_t which, const uint8_t salt[32], uint8_t ret[32])
 {
-	server_key_derive_token(arg, salt, ret);
+	return server_key_derive_token(arg, which, salt, ret);
 }
 
 static struct status make_access(struct service *s)
@@ -341,7 +343,6 @@ static struct status make_authn(struct service *s)
 			str_of(v->mtls_identities.items[i]), s->arena, &identities[i]));
 	const struct authn_config config = {
 		.authenticator = s->authenticator,
-		.clock = &clock_system,
 		.trusted_proxies = &s->trust.proxies,
 		.identities = identities,
 		.n_identities = v->mtls_identities.count,
@@ -349,8 +350,10 @@ static struct status make_authn(struct service *s)
 		.default_roles = program_list_texts(s->arena, &v->default_roles),
 		.n_default_roles = v->default_roles.count,
 		.use = &s->use,
+		.failures = &s->failures,
 	};
 	s->use = (struct token_use){s->keeper, &s->trust.proxies};
+	auth_failures_init(&s->failures, &clock_system, s->metrics);
 	authn_init(&s->authn, &config);
 	return status_ok();
 }
@@ -413,6 +416,7 @@ static struct status make_chain(struct service *s)
 		.authenticator = s->authenticator,
 		.access = &s->access,
 		.use = &s->use,
+		.failures = &s->failures,
 		.login = {v->login_device_endpoint, v->login_device_client_id,
 			v->login_browser_endpoint, v->login_browser_client_id,
 			v->login_token_endpoint, v->login_logout_endpoint},

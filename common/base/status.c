@@ -64,6 +64,7 @@ static void set_message(struct status *s, const char *format, va_list args)
 
 #undef status_error /* of the analyser: see the header */
 #undef status_invalid
+#undef status_quota
 
 struct status status_error(enum status_code code, const char *format, ...)
 {
@@ -75,10 +76,27 @@ struct status status_error(enum status_code code, const char *format, ...)
 	return s;
 }
 
+static void set_field(struct status *s, const char *field)
+{
+	cut_at_character(
+		s->field, sizeof s->field, snprintf(s->field, sizeof s->field, "%s", field));
+}
+
 struct status status_invalid(const char *field, const char *format, ...)
 {
 	struct status s = {.code = STATUS_INVALID_ARGUMENT};
-	cut_at_character(s.field, sizeof s.field, snprintf(s.field, sizeof s.field, "%s", field));
+	set_field(&s, field);
+	va_list args;
+	va_start(args, format);
+	set_message(&s, format, args);
+	va_end(args);
+	return s;
+}
+
+struct status status_quota(const char *subject, const char *format, ...)
+{
+	struct status s = {.code = STATUS_RESOURCE_EXHAUSTED};
+	set_field(&s, subject);
 	va_list args;
 	va_start(args, format);
 	set_message(&s, format, args);

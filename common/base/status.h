@@ -37,7 +37,9 @@ enum {
 
 struct [[nodiscard]] status {
 	enum status_code code;
-	char field[60];    /* INVALID_ARGUMENT: path of the field at fault ("roles[1]"), or empty */
+	/* INVALID_ARGUMENT: path of the field at fault ("roles[1]"); RESOURCE_EXHAUSTED: whose
+	 * quota is used up ("user:alice"); or empty */
+	char field[60];
 	char message[448]; /* UTF-8, cut at a character boundary if it was longer */
 };
 
@@ -61,6 +63,11 @@ struct status status_error(enum status_code code, const char *format, ...)
 struct status status_invalid(const char *field, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* RESOURCE_EXHAUSTED because the quota of @subject ("user:alice") is used up
+ * (google.rpc.QuotaFailure.Violation.subject): trying again will not help. */
+struct status status_quota(const char *subject, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
 #ifdef __clang_analyzer__
 /* What the analyser cannot see from outside of status.c: an error is never OK. */
 static inline struct status status_not_ok(struct status s)
@@ -71,6 +78,7 @@ static inline struct status status_not_ok(struct status s)
 }
 #define status_error(...) status_not_ok(status_error(__VA_ARGS__))
 #define status_invalid(...) status_not_ok(status_invalid(__VA_ARGS__))
+#define status_quota(...) status_not_ok(status_quota(__VA_ARGS__))
 #endif
 
 /* "NOT_FOUND"; a number that is no code reads "UNKNOWN". */

@@ -210,6 +210,19 @@ static Google__Protobuf__Any *bad_request(const struct status *status, struct ar
 	return pack_any(arena, &details.base, "google.rpc.BadRequest");
 }
 
+static Google__Protobuf__Any *quota_failure(const struct status *status, struct arena *arena)
+{
+	Google__Rpc__QuotaFailure__Violation violation =
+		GOOGLE__RPC__QUOTA_FAILURE__VIOLATION__INIT;
+	Google__Rpc__QuotaFailure__Violation *violations[] = {&violation};
+	violation.subject = (char *)(uintptr_t)status->field;
+	violation.description = (char *)(uintptr_t)status->message;
+	Google__Rpc__QuotaFailure details = GOOGLE__RPC__QUOTA_FAILURE__INIT;
+	details.n_violations = 1;
+	details.violations = violations;
+	return pack_any(arena, &details.base, "google.rpc.QuotaFailure");
+}
+
 static Google__Protobuf__Any *retry_info(struct arena *arena)
 {
 	Google__Protobuf__Duration delay = GOOGLE__PROTOBUF__DURATION__INIT;
@@ -234,9 +247,13 @@ struct str status_details_of(
 	message.code = (int32_t)status->code;
 	message.message = (char *)(uintptr_t)status->message;
 	message.details = details;
-	if (status->field[0])
+	bool quota = status->code == STATUS_RESOURCE_EXHAUSTED && status->field[0];
+	if (quota)
+		details[message.n_details++] = quota_failure(status, arena);
+	else if (status->field[0])
 		details[message.n_details++] = bad_request(status, arena);
-	if (status->code == STATUS_UNAVAILABLE || status->code == STATUS_RESOURCE_EXHAUSTED)
+	if (status->code == STATUS_UNAVAILABLE ||
+		(status->code == STATUS_RESOURCE_EXHAUSTED && !quota))
 		details[message.n_details++] = retry_info(arena);
 	/* for those errors only that are looked up in the log: the others are alike, byte for byte
 	 */

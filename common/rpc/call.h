@@ -177,8 +177,9 @@ void call_to_loop(struct call *call, void (*run)(struct call *call));
 ProtobufCAllocator call_allocator(struct arena *arena);
 
 /* A serialised google.rpc.Status in @arena: code, message, and as details a google.rpc.BadRequest
- * for a field at fault, a google.rpc.RetryInfo for UNAVAILABLE and RESOURCE_EXHAUSTED, and a
- * google.rpc.RequestInfo for an error that is our fault, if @request_id is not empty. */
+ * for a field at fault, a google.rpc.QuotaFailure for a quota that is used up, else a
+ * google.rpc.RetryInfo for UNAVAILABLE and RESOURCE_EXHAUSTED, and a google.rpc.RequestInfo for an
+ * error that is our fault, if @request_id is not empty. */
 struct str status_details_of(
 	const struct status *status, const char *request_id, struct arena *arena);
 /* That of a failed call, in its arena. */

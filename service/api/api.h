@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 struct access_policy;
+struct auth_failures;
 struct authenticator;
 struct client_version_config;
 struct exchange_app;
@@ -36,7 +37,8 @@ struct api {
 	struct keyring *keyring;
 	struct authenticator *authenticator;
 	const struct access_policy *access;
-	const struct token_use *use; /* told of each use of a token; NULL: nobody */
+	const struct token_use *use;    /* told of each use of a token; NULL: nobody */
+	struct auth_failures *failures; /* told of credentials that are refused; NULL: nobody */
 	struct login_info login;
 	const char *version; /* of the service, as clients are told: "6.0.0" */
 	/* What all lists of /api, which have no pages, hold at the moment (compat_list.c). */

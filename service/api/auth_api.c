@@ -7,6 +7,7 @@
 #include "service/app/access.h"
 #include "service/auth/authenticator.h"
 #include "service/auth/keyring.h"
+#include "service/interceptor/auth_failure.h"
 #include "service/interceptor/token_use.h"
 
 #include "osmo/token/v1/auth_service.pb-c.h"
@@ -45,11 +46,19 @@ static Osmo__Token__V1__JsonWebKey *key_to_pb(const struct jwt_public_key *key, 
 	pb->kid = copy(arena, key->kid);
 	pb->alg = copy(arena, key->alg);
 	pb->use = arena_strdup(arena, "sig");
+	if (key->n.n) {
+		pb->has_n_case = OSMO__TOKEN__V1__JSON_WEB_KEY__HAS_N_N;
+		pb->n = copy(arena, key->n);
+		pb->has_e_case = OSMO__TOKEN__V1__JSON_WEB_KEY__HAS_E_E;
+		pb->e = copy(arena, key->e);
+		return pb;
+	}
+	pb->has_crv_case = OSMO__TOKEN__V1__JSON_WEB_KEY__HAS_CRV_CRV;
 	pb->crv = copy(arena, key->crv);
+	pb->has_x_case = OSMO__TOKEN__V1__JSON_WEB_KEY__HAS_X_X;
 	pb->x = copy(arena, key->x);
+	pb->has_y_case = OSMO__TOKEN__V1__JSON_WEB_KEY__HAS_Y_Y;
 	pb->y = copy(arena, key->y);
-	pb->n = copy(arena, key->n);
-	pb->e = copy(arena, key->e);
 	return pb;
 }
 
@@ -148,8 +157,10 @@ static ProtobufCMessage *answer_outcome(const struct api *api, struct call *c,
 		token_use_note_elsewhere(api->use, outcome->principal.token);
 		return decide(api, c, &outcome->principal);
 	}
-	if (outcome->status.code == STATUS_UNAUTHENTICATED)
+	if (outcome->status.code == STATUS_UNAUTHENTICATED) {
+		auth_failures_note(api->failures, c, AUTH_FAILURE_AUTHORIZE, outcome->reason);
 		return invalid_credential(c);
+	}
 	*ret_status = outcome->status;
 	return NULL;
 }

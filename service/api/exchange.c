@@ -2,6 +2,7 @@
 #include "service/api/exchange.h"
 
 #include "service/api/api.h"
+#include "service/interceptor/auth_failure.h"
 #include "service/interceptor/token_use.h"
 
 struct context {
@@ -21,6 +22,8 @@ static ProtobufCMessage *reply_of(const struct context *context,
 		return NULL;
 	bool expired = answer->outcome == EXCHANGE_EXPIRED && context->wish == EXCHANGE_FOR_JWT;
 	if (answer->outcome == EXCHANGE_UNKNOWN || expired) {
+		auth_failures_note(context->api->failures, context->call, AUTH_FAILURE_EXCHANGE,
+			expired ? "expired_token" : "unknown_token");
 		*ret_status = context->refusal(answer->outcome);
 		return NULL;
 	}

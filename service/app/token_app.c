@@ -77,11 +77,13 @@ static void on_inserted(
 		work->done(work->arg, status, NULL, STR(""));
 		return;
 	}
+	struct status told = *status;
 	if (result->replayed) {
 		secret_done(&secret);
-		secret = token_rules_secret_again(work->app, result->salt);
+		told = token_rules_secret_again(work->app, result->token, result->salt, &secret);
 	}
-	work->done(work->arg, status, result->token, secret_str(&secret));
+	work->done(work->arg, &told, status_is_ok(&told) ? result->token : NULL,
+		status_is_ok(&told) ? secret_str(&secret) : STR(""));
 }
 
 struct status token_app_set(const struct token_app *app, const struct token_set_request *r,

@@ -30,8 +30,9 @@ struct token_app {
 	int32_t max_lifetime_days;
 	const char *max_lifetime_text; /* as configured: "365d" */
 	size_t max_tokens_per_user;    /* personal ones that are not expired; 0: any number */
-	/* 256 bits that are a function of @salt and of a key of the server's. */
-	void (*derive)(void *arg, const uint8_t salt[32], uint8_t ret[32]);
+	/* 256 bits that are a function of @salt and of the @which-th key of the server's: 0 is for
+	 * new secrets, the others were that before; false: there is no such key. */
+	bool (*derive)(void *arg, size_t which, const uint8_t salt[32], uint8_t ret[32]);
 	void *derive_arg;
 };
 

@@ -59,11 +59,13 @@ static void on_replaced(
 	} else if (status->code != STATUS_OK) {
 		fail(work, *status);
 	} else {
+		struct status told = *status;
 		if (result->replayed) {
 			secret_done(&work->secret);
-			work->secret = token_rules_secret_again(work->app, result->salt);
+			told = token_rules_secret_again(
+				work->app, result->token, result->salt, &work->secret);
 		}
-		finish(work, status, result->token);
+		finish(work, &told, status_is_ok(&told) ? result->token : NULL);
 	}
 }
 

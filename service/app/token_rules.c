@@ -4,6 +4,8 @@
 #include "common/base/sha256.h"
 #include "service/app/access.h"
 
+#include <stdlib.h>
+
 struct status token_rules_check_owner(const struct principal *by, enum token_kind kind)
 {
 	if (kind == TOKEN_SERVICE)
@@ -83,13 +85,41 @@ void token_rules_add_text(struct buf *content, struct str text)
 	buf_append_str(content, text);
 }
 
-struct secret token_rules_secret_again(const struct token_app *app, const uint8_t salt[32])
+static bool derive(
+	const struct token_app *app, size_t which, const uint8_t salt[32], struct secret *ret)
 {
 	uint8_t bytes[TOKEN_SECRET_BYTES];
-	app->derive(app->derive_arg, salt, bytes);
-	struct secret secret = token_secret_of_bytes(bytes);
+	if (!app->derive(app->derive_arg, which, salt, bytes))
+		return false;
+	*ret = token_secret_of_bytes(bytes);
 	secret_wipe(bytes, sizeof bytes);
-	return secret;
+	return true;
+}
+
+/* While an overlap lasts, both are the token's. */
+static bool is_secret_of(const struct token *t, const struct secret *secret)
+{
+	const struct token_hash hash = token_secret_hash(secret_str(secret));
+	return token_hash_eq(&hash, &t->fields.hash) ||
+	       (t->fields.old_until.us && token_hash_eq(&hash, &t->fields.old_hash));
+}
+
+struct status token_rules_secret_again(const struct token_app *app, const struct token *token,
+	const uint8_t salt[32], struct secret *ret)
+{
+	_cleanup_secret_ struct secret secret = {NULL, 0};
+	for (size_t which = 0; derive(app, which, salt, &secret); which++) {
+		if (is_secret_of(token, &secret)) {
+			*ret = secret;
+			secret = (struct secret){NULL, 0};
+			return status_ok();
+		}
+		secret_done(&secret);
+	}
+	return status_error(STATUS_FAILED_PRECONDITION,
+		"the secret of token '%.*s' cannot be told again: the server's key that it derives "
+		"from was replaced since; rotate the token or delete it",
+		STR_ARG(token->fields.name));
 }
 
 struct secret token_rules_secret(const struct token_app *app, const struct principal *by,
@@ -104,5 +134,8 @@ struct secret token_rules_secret(const struct token_app *app, const struct princ
 	ret_request->id = arena_str(arena, id);
 	sha256((struct str){content->p, content->n}, ret_request->fingerprint);
 	random_bytes(app->random, ret_request->salt, sizeof ret_request->salt);
-	return token_rules_secret_again(app, ret_request->salt);
+	struct secret secret = {NULL, 0};
+	if (!derive(app, 0, ret_request->salt, &secret))
+		abort(); /* there is always a first key */
+	return secret;
 }

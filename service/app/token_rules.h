@@ -38,7 +38,10 @@ void token_rules_add_text(struct buf *content, struct str text);
 struct secret token_rules_secret(const struct token_app *app, const struct principal *by,
 	struct str id, const struct buf *content, struct arena *arena,
 	struct store_request_id *ret_request);
-/* That of the first request. */
-struct secret token_rules_secret_again(const struct token_app *app, const uint8_t salt[32]);
+/* The secret that the first request made, if it is @token's: never another one.
+ *
+ * FAILED_PRECONDITION  it derives from a key that is gone */
+struct status token_rules_secret_again(const struct token_app *app, const struct token *token,
+	const uint8_t salt[32], struct secret *ret);
 /* INVALID_ARGUMENT on "request_id" */
 struct status token_rules_check_request_id(struct str id);

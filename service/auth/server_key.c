@@ -162,11 +162,15 @@ struct status server_key_read_or_make(
 	return server_key_read(path, ret);
 }
 
-void server_key_derive_token(const struct server_key *k, const uint8_t salt[32], uint8_t ret[32])
+bool server_key_derive_token(
+	const struct server_key *k, size_t which, const uint8_t salt[32], uint8_t ret[32])
 {
 	unsigned n = 32;
-	if (!HMAC(EVP_sha256(), k->keys[0].token, SERVER_KEY_BYTES, salt, 32, ret, &n))
+	if (which >= k->n)
+		return false;
+	if (!HMAC(EVP_sha256(), k->keys[which].token, SERVER_KEY_BYTES, salt, 32, ret, &n))
 		abort();
+	return true;
 }
 
 /* --- Sealing --- */

@@ -40,8 +40,10 @@ struct status server_key_read_or_make(
 void server_key_free(struct server_key *k);
 DEFINE_CLEANUP(struct server_key *, server_key_free);
 
-/* 256 bits that are a function of the first key and @salt: for token_secret_of_bytes. */
-void server_key_derive_token(const struct server_key *k, const uint8_t salt[32], uint8_t ret[32]);
+/* 256 bits that are a function of the @which-th key and @salt: for token_secret_of_bytes. The first
+ * key, 0, is that for new secrets; false: there is no such key. */
+bool server_key_derive_token(
+	const struct server_key *k, size_t which, const uint8_t salt[32], uint8_t ret[32]);
 
 /* AES-256-GCM under the first key, bound to @purpose: text (base64url), safe to store. */
 void server_key_seal(const struct server_key *k, const char *purpose, struct str plain,

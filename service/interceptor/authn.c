@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "service/interceptor/authn.h"
 
-#include "common/base/log.h"
 #include "common/base/secret.h"
 #include "common/codec/schema.h"
 #include "service/auth/authenticator.h"
+#include "service/interceptor/auth_failure.h"
 #include "service/interceptor/token_use.h"
 
 #include <string.h>
-
-enum {
-	LOGGED_FAILURES_PER_S = 10,
-	LOGGED_FAILURES_AT_ONCE = 100
-};
 
 /* The transport dropped the headers of others already (proxy_trust.h); whoever adds a transport and
  * forgets that must not open this door. */
@@ -25,23 +20,9 @@ static bool is_trusted_proxy(const struct authn *a, const struct call_peer *peer
 void authn_init(struct authn *a, const struct authn_config *config)
 {
 	a->config = *config;
-	rate_limit_init(&a->log_limit, LOGGED_FAILURES_PER_S, LOGGED_FAILURES_AT_ONCE);
 }
 
 /* --- Failures --- */
-
-/* An audit event, bounded so that whoever guesses cannot fill the disk; never the credential. */
-static void log_failure(struct authn *a, const struct call *c, const char *reason)
-{
-	uint64_t held_back;
-	if (!rate_limit_pass(&a->log_limit, clock_mono(a->config.clock), &held_back))
-		return;
-	log_warning("auth.failed", LOG_TEXT("request_id", c->request_id),
-		LOG_TEXT("method", c->method->path), LOG_TEXT("reason", reason),
-		LOG_STR("peer", c->peer.text),
-		LOG_STR("forwarded_for", c->metadata[CALL_FORWARDED_FOR].value),
-		LOG_TEXT("transport", c->transport), LOG_I64("held_back", (int64_t)held_back));
-}
 
 /* RFC 6750, 3: the challenge that goes with a 401. */
 static void challenge(struct call *c, bool bearer_sent)
@@ -53,7 +34,7 @@ static void challenge(struct call *c, bool bearer_sent)
 
 static struct call_step refuse_credential(struct authn *a, struct call *c, const char *reason)
 {
-	log_failure(a, c, reason);
+	auth_failures_note(a->config.failures, c, AUTH_FAILURE_CALL, reason);
 	challenge(c, true);
 	return call_failed(c, status_error(STATUS_UNAUTHENTICATED, AUTH_INVALID_CREDENTIAL));
 }
@@ -249,7 +230,7 @@ static struct call_step run_headers(struct authn *a, struct call *c, bool truste
 	if (status_is_ok(&status))
 		return accept_principal(c, p);
 	if (status.code == STATUS_UNAUTHENTICATED) {
-		log_failure(a, c, "empty_user");
+		auth_failures_note(a->config.failures, c, AUTH_FAILURE_CALL, "empty_user");
 		challenge(c, false);
 	}
 	return call_failed(c, status);

@@ -17,8 +17,6 @@
  * Answered on the thread that read the call if memory has the token, else on the call's loop. */
 #pragma once
 
-#include "common/base/clock.h"
-#include "common/base/rate_limit.h"
 #include "common/base/status.h"
 #include "common/base/str.h"
 #include "common/net/cidr.h"
@@ -29,6 +27,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct auth_failures;
 struct authenticator;
 struct token_use;
 
@@ -47,19 +46,18 @@ struct status authn_identity_parse(
 /* Everything is borrowed. */
 struct authn_config {
 	struct authenticator *authenticator;
-	const struct clock *clock;
 	const struct cidr_list *trusted_proxies;
 	const struct authn_identity *identities;
 	size_t n_identities;
 	bool dev_login;
 	const struct str *default_roles; /* of a user of dev login */
 	size_t n_default_roles;
-	const struct token_use *use; /* told of each use of a token; NULL: nobody */
+	const struct token_use *use;    /* told of each use of a token; NULL: nobody */
+	struct auth_failures *failures; /* told of those; NULL: nobody */
 };
 
 struct authn {
 	struct authn_config config;
-	struct rate_limit log_limit;
 };
 
 void authn_init(struct authn *a, const struct authn_config *config);

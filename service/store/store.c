@@ -8,6 +8,7 @@
 #include "service/store/store_ops.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -303,7 +304,9 @@ static void submit_token(struct store *s, struct token *old, struct token *token
 
 struct status store_limit_reached(struct str owner, const struct store_token_limit *limit)
 {
-	return status_error(STATUS_RESOURCE_EXHAUSTED,
+	char subject[64];
+	snprintf(subject, sizeof subject, "user:%.*s", STR_ARG(owner));
+	return status_quota(subject,
 		"%.*s has %zu access tokens, which is the most a user may have: delete one first",
 		STR_ARG(owner), limit->max);
 }

@@ -85,8 +85,7 @@ static void run(const struct proxy_trust *trust, struct str peer, struct str hea
 	static const struct call_ops ops = {.finished = ignore, .release = ignore};
 	static const struct schema_method method = {.path = "/fuzz/Method"};
 	struct authn authn;
-	authn_init(&authn,
-		&(struct authn_config){.clock = &clock_system, .trusted_proxies = &trust->proxies});
+	authn_init(&authn, &(struct authn_config){.trusted_proxies = &trust->proxies});
 	const struct chain_step steps[] = {{"authn", authn_run, &authn}, {"handler", handle, NULL}};
 	struct chain *chain = chain_new(steps, 2);
 	grpc_metadata list[MAX_HEADERS];

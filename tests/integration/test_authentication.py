@@ -228,6 +228,40 @@ def test_failures_are_logged_without_the_credential(start_service):
     assert service.log.count('"auth.failed"') < 200
 
 
+def test_a_refused_exchange_and_a_refused_judgement_are_failures_too(start_service):
+    service = start_service()
+    secret = make_token(service, "t")
+    delete_token(service, "t")
+    headers = {"Authorization": f"Bearer {service.admin_token}", "x-request-id": "find-me"}
+    for path, body in [("/v1/auth/exchange", {"token": secret}),
+                       ("/v1/auth/authorize", {"credential": secret, "method": "GET", "path": "/x"})]:
+        requests.post(service.url + path, json=body, headers=headers, timeout=program.PATIENCE_S)
+    whoami(service, "bad")
+    lines = [json.loads(line) for line in service.log.splitlines() if '"auth.failed"' in line]
+    assert [(line["place"], line["reason"]) for line in lines] == [
+        ("exchange", "unknown_token"), ("authorize", "unknown_token"), ("call", "malformed")]
+    assert [line["request_id"] for line in lines[:2]] == ["find-me"] * 2
+    assert secret not in service.log and service.admin_token not in service.log
+    metrics = requests.get(f"{service.url}/metrics", timeout=program.PATIENCE_S).text
+    for place in ("call", "exchange", "authorize"):
+        assert f'token_service_auth_failures_total{{place="{place}"}} 1' in metrics
+
+
+@pytest.mark.parametrize("algorithm, members", [("ES256", {"crv", "x", "y"}), ("RS256", {"n", "e"})])
+def test_a_published_key_has_the_members_of_its_type_and_no_others(start_service, tmp_path, algorithm, members):
+    key = rsa.generate_private_key(65537, 2048) if algorithm == "RS256" else ec.generate_private_key(ec.SECP256R1())
+    path = tmp_path / "signing.key"
+    path.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                       serialization.NoEncryption()))
+    service = start_service("--jwt-key-file", path)
+    for path in ("/v1/auth/keys", "/api/auth/keys"):
+        keys = requests.get(service.url + path, timeout=program.PATIENCE_S).json()["keys"]
+        assert keys
+        for key in keys:
+            assert set(key) == {"kty", "kid", "alg", "use"} | members
+            assert all(key.values())
+
+
 # --- Other issuers ---
 
 def test_jwts_of_a_configured_issuer_are_believed(start_service, tmp_path):
@@ -279,6 +313,41 @@ def test_another_server_key_stops_the_start(start_service, tmp_path):
     other.write_text("11" * 32 + "\n")
     alone = start_service("--encryption-key-file", other)
     assert whoami(alone, jwt).status_code == 200
+
+
+def test_a_secret_is_told_again_only_as_long_as_it_is_the_right_one(start_service, tmp_path):
+    server_key, signing = tmp_path / "server.key", tmp_path / "signing.key"
+    signing.write_bytes(ec.generate_private_key(ec.SECP256R1()).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+
+    def start(*keys_):
+        server_key.write_text("".join(key + "\n" for key in keys_))
+        return start_service("--encryption-key-file", server_key, "--jwt-key-file", signing)
+
+    def post(service, path, body):
+        return requests.post(service.url + path, json=body, timeout=program.PATIENCE_S,
+                             headers={"Authorization": f"Bearer {service.admin_token}"})
+
+    makes = [("/v1/tokens", {"name": "t", "requestId": "one"}),
+             ("/v1/tokens/u:rotate", {"requestId": "two", "overlap": "3600s"})]
+    first = start("11" * 32)
+    post(first, "/v1/tokens", {"name": "u"})
+    told = [post(first, *make).json()["secret"] for make in makes]
+    assert [post(first, *make).json()["secret"] for make in makes] == told
+    first.stop()
+
+    # with the old key behind the new one it is told again
+    second = start("22" * 32, "11" * 32)
+    assert [post(second, *make).json()["secret"] for make in makes] == told
+    second.stop()
+
+    # without it nobody knows it any more: no other is made up, and the tokens are as they were
+    third = start("22" * 32)
+    for make in makes:
+        reply = post(third, *make)
+        assert reply.status_code == 400 and "cannot be told again" in reply.json()["message"], reply.text
+        assert "secret" not in reply.json()
+    assert [whoami(third, secret).status_code for secret in told] == [200, 200]
 
 
 def test_a_key_file_that_everybody_may_read_stops_the_start(start_service):

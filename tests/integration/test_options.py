@@ -50,6 +50,9 @@ def table():
     (["--dev-login", "--http-listen", "0.0.0.0:0"], ["--http-listen", "'0.0.0.0:0'", "--dev-login"]),
     (["--grpc-listen", "0.0.0.0:0"], ["--grpc-listen", "'0.0.0.0:0'", "--insecure-plaintext"]),
     (["--tls-cert-file", "c.pem"], ["--tls-cert-file", "'c.pem'", "--tls-key-file"]),
+    (["--postgres-pooler", "transaction"], ["--postgres-pooler", "'transaction'", "--store=postgres"]),
+    (["--postgres-connections", "9"], ["--postgres-connections", "'9'", "--store=postgres"]),
+    (["--postgres-password-file", "f"], ["--postgres-password-file", "'f'", "--store=postgres"]),
     (["--config", "missing.yaml"], ["--config", "'missing.yaml'", "No such file"]),
     (["--log-level", "a\nb\x1b[31m"], ["--log-level", r"'a\x0ab\x1b[31m'"]),
 ])

@@ -326,6 +326,15 @@ def test_a_user_has_at_most_so_many_tokens(start_service, unique):
         answer = requests.post(f"{service.url}/v1/tokens", json={"name": "t"}, headers={"x-osmo-user": "alice"},
                                timeout=30)
         assert (answer.status_code, answer.json()["message"]) == (429, text)
+        # time alone does not help: nobody is asked to try again
+        assert answer.json()["details"] == [{
+            "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+            "violations": [{"subject": "user:alice", "description": text}]}]
+        assert "Retry-After" not in answer.headers
+        with pytest.raises(grpc.RpcError) as error:
+            api.tokens.Set({"name": unique()}, metadata=as_user("alice"))
+        assert [d.type_url for d in pb.details(error.value).details] == [
+            "type.googleapis.com/google.rpc.QuotaFailure"]
         listed = api.tokens.List({}, metadata=as_user("alice")).tokens
         api.tokens.Delete({"name": listed[0].name}, metadata=as_user("alice"))
         assert make("alice") is None

@@ -148,9 +148,13 @@ static void a_401_says_no_more_than_it_may(void **state)
 	assert_str(dialect_www_authenticate(403, true),
 		"Bearer realm=\"osmo\", error=\"insufficient_scope\"");
 	assert_null(dialect_www_authenticate(400, true).p);
-	assert_str(dialect_retry_after(429), "1");
-	assert_str(dialect_retry_after(503), "1");
-	assert_null(dialect_retry_after(500).p);
+	assert_str(dialect_retry_after(429, STR("")), "1");
+	assert_str(dialect_retry_after(503, STR("\xFF")), "1");
+	assert_null(dialect_retry_after(500, STR("")).p);
+	const struct status busy = status_error(STATUS_RESOURCE_EXHAUSTED, "busy"),
+			    full = status_quota("user:a", "full");
+	assert_str(dialect_retry_after(429, status_details_of(&busy, "", arena)), "1");
+	assert_null(dialect_retry_after(429, status_details_of(&full, "", arena)).p);
 }
 
 int main(void)

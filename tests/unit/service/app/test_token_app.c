@@ -22,11 +22,15 @@ static const struct str user_role = {"osmo-user", 9};
 static const struct principal alice = {
 	.kind = PRINCIPAL_USER, .name = {"alice", 5}, .roles = &user_role, .n_roles = 1};
 
-static void derive(void *arg, const uint8_t salt[32], uint8_t ret[32])
+/* @arg: a text, each byte of which is a key; the first is the one in use. */
+static bool derive(void *arg, size_t which, const uint8_t salt[32], uint8_t ret[32])
 {
-	(void)arg;
+	const char *keys = arg;
+	if (which >= strlen(keys))
+		return false;
 	for (int i = 0; i < 32; i++)
-		ret[i] = salt[i] ^ 0x5C;
+		ret[i] = (uint8_t)(salt[i] ^ (uint8_t)keys[which]);
+	return true;
 }
 
 struct fixture {
@@ -55,7 +59,8 @@ static int setup(void **state)
 		.n_default_roles = 1,
 		.max_lifetime_days = 365,
 		.max_lifetime_text = "365d",
-		.derive = derive};
+		.derive = derive,
+		.derive_arg = (char *)(uintptr_t) "A"};
 	*state = f;
 	return 0;
 }
@@ -153,26 +158,38 @@ static void no_answer_of_set_is_followed_by_a_look_at_the_call(void **state)
 	}
 }
 
-static void a_set_that_is_sent_again_tells_the_first_secret(void **state)
+static void a_set_that_is_sent_again_tells_the_first_secret_and_no_other(void **state)
 {
 	struct fixture *f = *state;
-	begin_set(f, "t", "id-1");
-	struct store_op *op = fake_store_take(&f->store, STORE_OP_TOKEN_INSERT);
-	uint8_t salt[32];
-	memcpy(salt, op->in.insert.request.salt, sizeof salt);
-	op->out.token = token_ref(op->in.insert.token);
-	finish(f, op, status_ok());
-	char first[sizeof f->secret];
-	memcpy(first, f->secret, sizeof first);
+	static const struct {
+		const char *keys; /* when it is sent again */
+		bool told;
+	} cases[] = {{"A", true}, {"BCA", true}, {"B", false}, {"BC", false}};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		f->answers = 0;
+		f->app.derive_arg = (char *)(uintptr_t) "A";
+		begin_set(f, "t", "id-1");
+		struct store_op *op = fake_store_take(&f->store, STORE_OP_TOKEN_INSERT);
+		uint8_t salt[32];
+		memcpy(salt, op->in.insert.request.salt, sizeof salt);
+		_cleanup_(token_unrefp) struct token *made = token_ref(op->in.insert.token);
+		op->out.token = token_ref(made);
+		finish(f, op, status_ok());
+		char first[sizeof f->secret];
+		memcpy(first, f->secret, sizeof first);
 
-	f->answers = 0;
-	begin_set(f, "t", "id-1");
-	op = fake_store_take(&f->store, STORE_OP_TOKEN_INSERT);
-	op->out.token = token_ref(op->in.insert.token);
-	op->out.replayed = true;
-	memcpy(op->out.salt, salt, sizeof salt);
-	finish(f, op, status_ok());
-	assert_string_equal(f->secret, first);
+		f->answers = 0;
+		f->app.derive_arg = (char *)(uintptr_t)cases[i].keys;
+		begin_set(f, "t", "id-1");
+		op = fake_store_take(&f->store, STORE_OP_TOKEN_INSERT);
+		op->out.token = token_ref(made);
+		op->out.replayed = true;
+		memcpy(op->out.salt, salt, sizeof salt);
+		finish(f, op, status_ok());
+		assert_int_equal(
+			f->status.code, cases[i].told ? STATUS_OK : STATUS_FAILED_PRECONDITION);
+		assert_string_equal(f->secret, cases[i].told ? first : "");
+	}
 }
 
 static void no_answer_of_delete_is_followed_by_a_look_at_the_call(void **state)
@@ -263,7 +280,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_FIXTURE(a_secret_is_told_and_its_hash_is_kept),
 		WITH_FIXTURE(no_answer_of_set_is_followed_by_a_look_at_the_call),
-		WITH_FIXTURE(a_set_that_is_sent_again_tells_the_first_secret),
+		WITH_FIXTURE(a_set_that_is_sent_again_tells_the_first_secret_and_no_other),
 		WITH_FIXTURE(no_answer_of_rotate_is_followed_by_a_look_at_the_call),
 		WITH_FIXTURE(no_answer_of_update_is_followed_by_a_look_at_the_call),
 		WITH_FIXTURE(no_answer_of_delete_is_followed_by_a_look_at_the_call),

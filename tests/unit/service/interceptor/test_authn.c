@@ -98,7 +98,6 @@ static int setup(void **state)
 	assert_ok(authn_identity_parse(
 		STR("spiffe://x/backend=service/backend:osmo-backend+r"), f->arena, &f->identity));
 	const struct authn_config config = {.authenticator = f->authenticator,
-		.clock = &f->clock,
 		.trusted_proxies = &f->proxies,
 		.identities = &f->identity,
 		.n_identities = 1,
