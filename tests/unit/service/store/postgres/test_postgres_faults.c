@@ -18,7 +18,8 @@
 
 enum {
 	TODAY = 20800,
-	MAX_TOKENS = 1 << 16,
+	ROUNDS_MAX = 500,
+	MAX_TOKENS = 1 << 17, /* 200 a round, and more */
 };
 
 enum fact {
@@ -42,7 +43,8 @@ static void name_of(int n, char ret[16])
 static int rounds(int otherwise)
 {
 	const char *given = getenv("ROUNDS");
-	return given ? (int)strtol(given, NULL, 10) : otherwise;
+	long n = given ? strtol(given, NULL, 10) : otherwise;
+	return n < ROUNDS_MAX ? (int)n : ROUNDS_MAX;
 }
 
 static void wait_until_healthy(struct store_driver *d)
@@ -342,33 +344,47 @@ static void *kill_later(void *arg)
 	return NULL;
 }
 
+/* Tokens are made, and some that were there deleted, while the server ends at some moment. */
+static int write_until_the_end(struct pg_server *server, struct world *w, int round, int before)
+{
+	static const int signals[] = {SIGKILL, SIGKILL, SIGQUIT, SIGINT};
+	struct killer killer = {server, (unsigned)(round * 7919 % 30000),
+		signals[(size_t)round % ARRAY_SIZE(signals)]};
+	int acknowledged = 0;
+	pthread_t thread;
+	assert_int_equal(pthread_create(&thread, NULL, kill_later, &killer), 0);
+	for (int k = 0; k < 4; k++) {
+		struct crowd crowd = {.w = w};
+		insert_many(&crowd, w->next, 50);
+		acknowledged += crowd.results[STATUS_OK];
+		for (int i = 0; i < 5; i++)
+			do_delete(w, before + k * 50 + i);
+	}
+	pthread_join(thread, NULL);
+	pg_server_start(server);
+	return acknowledged;
+}
+
 static void acknowledged_writes_outlive_the_end_of_the_server(void **state)
 {
 	(void)state;
-	static const int signals[] = {SIGKILL, SIGQUIT, SIGINT};
 	struct world *w = xnew(struct world);
 	struct pg_server *server = pg_server_new(NULL);
 	w->d.server = server;
 	w->d.n_connections = 3;
 	assert_ok(store_driver_open(&w->d));
-	int acknowledged = 0;
-	for (int i = 0; i < rounds(6); i++) {
-		struct killer killer = {server, (unsigned)(i * 7919 % 30000),
-			signals[(size_t)i % ARRAY_SIZE(signals)]};
-		pthread_t thread;
-		assert_int_equal(pthread_create(&thread, NULL, kill_later, &killer), 0);
-		for (int k = 0; k < 6; k++) {
-			struct crowd crowd = {.w = w};
-			insert_many(&crowd, w->next, 50);
-			acknowledged += crowd.results[STATUS_OK];
-		}
-		pthread_join(thread, NULL);
-		pg_server_start(server);
-		audit(w, 0);
-		do_insert(w, w->next++);
-		do_delete(w, w->next - 1);
+	struct crowd crowd = {.w = w};
+	int acknowledged = 0, before = 0, n = rounds(6);
+	insert_many(&crowd, 0, 200);
+	assert_int_equal(crowd.results[STATUS_OK], 200);
+	for (int i = 0; i < n; i++) {
+		int first = w->next;
+		acknowledged += write_until_the_end(server, w, i, before);
+		audit(w, (i + 1) % 20 ? before : 0); /* all of it takes its time */
+		before = first;
 	}
-	assert_true(acknowledged > 0);
+	audit(w, 0);
+	assert_true(acknowledged > n);
 	store_driver_done(&w->d);
 	pg_server_free(server);
 	free(w);
