@@ -225,8 +225,9 @@ static void page_token_head(const struct token_list_request *r, char ret[PAGE_TO
 	memcpy(ret + 1, hash, PAGE_TOKEN_HEAD - 1);
 }
 
+/* What goes on behind @name of @owner. */
 static struct str page_token_format(
-	const struct token_list_request *r, const struct token *last, struct arena *arena)
+	const struct token_list_request *r, struct str name, struct str owner, struct arena *arena)
 {
 	char head[PAGE_TOKEN_HEAD];
 	page_token_head(r, head);
@@ -234,9 +235,9 @@ static struct str page_token_format(
 	buf_init(&raw, PAGE_TOKEN_MAX_BYTES);
 	buf_init(&text, 2 * PAGE_TOKEN_MAX_BYTES);
 	buf_append(&raw, head, sizeof head);
-	buf_append_str(&raw, last->fields.name);
+	buf_append_str(&raw, name);
 	buf_append_char(&raw, '\0');
-	buf_append_str(&raw, last->fields.owner);
+	buf_append_str(&raw, owner);
 	base64_encode(&text, BASE64_URL, raw.p, raw.n);
 	return arena_str(arena, buf_str(&text));
 }
@@ -288,25 +289,27 @@ struct list_work {
 };
 
 /* How many tokens a page has; fewer than asked for where they are large. */
-static size_t fill_page(const struct list_work *work, struct token *const *tokens, size_t n)
+static size_t fill_page(const struct list_work *work, const struct store_token_page *page)
 {
 	size_t fit = 0, bytes = 0;
-	while (fit < n && fit < work->page_size && bytes < TOKEN_LIST_MAX_PAGE_BYTES)
-		bytes += tokens[fit++]->bytes;
+	while (fit < page->n && fit < work->page_size && bytes < TOKEN_LIST_MAX_PAGE_BYTES)
+		bytes += page->tokens[fit++]->bytes;
 	return fit;
 }
 
-static void on_listed(void *arg, const struct status *status, struct token *const *tokens, size_t n)
+static void on_listed(void *arg, const struct status *status, const struct store_token_page *page)
 {
 	struct list_work *work = arg;
 	struct str next = STR("");
-	const size_t fit = fill_page(work, tokens, n);
-	if (status->code == STATUS_OK &&
-		fit < n) { /* one more was asked for, to know whether this is the end */
-		n = fit;
-		next = page_token_format(&work->request, tokens[n - 1], work->arena);
+	const size_t fit = fill_page(work, page);
+	if (fit < page->n) { /* one more was asked for, to know whether this is the end */
+		const struct token_fields *last = &page->tokens[fit - 1]->fields;
+		next = page_token_format(&work->request, last->name, last->owner, work->arena);
+	} else if (page->has_rest) {
+		next = page_token_format(
+			&work->request, page->rest_name, page->rest_owner, work->arena);
 	}
-	work->done(work->arg, status, tokens, n, next);
+	work->done(work->arg, status, page->tokens, fit, next);
 }
 
 struct status token_app_list(const struct token_app *app, const struct token_list_request *r,

@@ -88,6 +88,31 @@ void store_op_add_token(struct store_op *op, struct token *_takes_token)
 	op->out.tokens[op->out.n_tokens++] = _takes_token;
 }
 
+void store_op_set_rest(struct store_op *op, struct str name, struct str owner)
+{
+	if (!op->out.memory)
+		op->out.memory = arena_new();
+	op->out.has_rest = true;
+	op->out.rest_name = arena_str(op->out.memory, name);
+	op->out.rest_owner = arena_str(op->out.memory, owner);
+}
+
+bool store_query_is_search(const struct store_token_query *q)
+{
+	return q->has_expires_from || q->has_expires_until;
+}
+
+size_t store_query_reach(const struct store_token_query *q)
+{
+	return q->reach ? q->reach : STORE_REACH;
+}
+
+bool store_query_takes_day(const struct store_token_query *q, struct date expires)
+{
+	return !(q->has_expires_from && expires.days < q->expires_from.days) &&
+	       !(q->has_expires_until && expires.days > q->expires_until.days);
+}
+
 static void op_free(struct store_op *op)
 {
 	store_op_clear(op);
@@ -110,6 +135,18 @@ static void answer_insert(const struct store_op *op)
 	op->done.insert(op->waiter.arg, &op->status, &result);
 }
 
+static void answer_list(const struct store_op *op)
+{
+	const struct store_token_page page = {
+		.tokens = op->out.tokens,
+		.n = op->out.n_tokens,
+		.has_rest = op->out.has_rest,
+		.rest_name = op->out.rest_name,
+		.rest_owner = op->out.rest_owner,
+	};
+	op->done.page(op->waiter.arg, &op->status, &page);
+}
+
 static void answer(const struct store_op *op)
 {
 	switch (op->type) {
@@ -126,8 +163,10 @@ static void answer(const struct store_op *op)
 		op->done.count(op->waiter.arg, &op->status, op->out.count);
 		break;
 	case STORE_OP_TOKENS_DELETE:
-	case STORE_OP_TOKEN_LIST:
 		op->done.tokens(op->waiter.arg, &op->status, op->out.tokens, op->out.n_tokens);
+		break;
+	case STORE_OP_TOKEN_LIST:
+		answer_list(op);
 		break;
 	case STORE_OP_PROFILE_GET:
 		op->done.profile(op->waiter.arg, &op->status, &op->out.profile);
@@ -401,7 +440,7 @@ void store_token_by_hash(struct store *s, const struct token_hash *hash, struct 
 }
 
 void store_token_list(struct store *s, const struct store_token_query *query,
-	struct store_waiter waiter, store_tokens_fn *done)
+	struct store_waiter waiter, store_page_fn *done)
 {
 	struct store_op *op = op_new(STORE_OP_TOKEN_LIST, waiter, 5,
 		query->owner.n + query->name_prefix.n + query->name.n + query->after_name.n +
@@ -414,7 +453,7 @@ void store_token_list(struct store *s, const struct store_token_query *query,
 	q->name = pack(&at, query->name);
 	q->after_name = pack(&at, query->after_name);
 	q->after_owner = pack(&at, query->after_owner);
-	op->done.tokens = done;
+	op->done.page = done;
 	submit(s, op);
 }
 

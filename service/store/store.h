@@ -145,10 +145,24 @@ struct store_token_query {
 	bool has_after; /* strictly behind this place */
 	struct str after_name, after_owner;
 	size_t limit; /* at most this many */
+	size_t reach; /* at most this many are looked at, if days are asked for; 0: STORE_REACH */
 };
-/* @tokens is borrowed for the callback. */
+enum {
+	STORE_REACH = 10000
+};
+/* Borrowed for the callback. */
+struct store_token_page {
+	struct token *const *tokens;
+	size_t n;
+	/* The search ended at its reach, perhaps with fewer than were asked for, and goes on behind
+	 * this place: who asks for what is rare holds nobody up. */
+	bool has_rest;
+	struct str rest_name, rest_owner;
+};
+typedef void(store_page_fn)(
+	void *arg, const struct status *status, const struct store_token_page *page);
 void store_token_list(struct store *s, const struct store_token_query *query,
-	struct store_waiter waiter, store_tokens_fn *done);
+	struct store_waiter waiter, store_page_fn *done);
 
 /* How many there are of each kind, from counters kept by the writes; any thread, no I/O. */
 struct store_counts {

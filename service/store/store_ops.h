@@ -105,6 +105,8 @@ struct store_op {
 		uint8_t salt[32];
 		struct token **tokens; /* an array of references */
 		size_t n_tokens;
+		bool has_rest; /* of token_list; its texts are in @memory */
+		struct str rest_name, rest_owner;
 		size_t count;                 /* of tokens_purge */
 		struct store_profile profile; /* its texts are in @memory, as is @value */
 		struct role_set *roles;
@@ -117,6 +119,7 @@ struct store_op {
 		store_insert_fn *insert;
 		store_token_fn *token;
 		store_tokens_fn *tokens;
+		store_page_fn *page;
 		store_count_fn *count;
 		store_profile_fn *profile;
 		store_roles_fn *roles;
@@ -129,6 +132,12 @@ struct store_op {
 void store_op_clear(struct store_op *op);
 /* Adds to op->out.tokens; takes the reference. */
 void store_op_add_token(struct store_op *op, struct token *_takes_token);
+/* A list that ended at its reach, at this place; the texts are copied. */
+void store_op_set_rest(struct store_op *op, struct str name, struct str owner);
+/* Days are asked for, which no index is in the order of: look at as many as are in reach. */
+bool store_query_is_search(const struct store_token_query *q);
+size_t store_query_reach(const struct store_token_query *q);
+bool store_query_takes_day(const struct store_token_query *q, struct date expires);
 /* The deadline passed, and it must not begin. */
 bool store_op_is_late(const struct store_op *op, struct mono_time now);
 /* Answers and forgets the operation; any thread. What came out counts only if @status is OK. */

@@ -723,6 +723,54 @@ static void list_pages_add_up_to_the_whole(void **state)
 	assert_string_equal(seen, wanted);
 }
 
+/* Who asks for what is rare gets a page that ends early, and goes on from there. */
+static void list_by_days_ends_at_its_reach(void **state)
+{
+	struct store_driver *d = *state;
+	fill(d);
+	struct store_token_query q = query_of("alice", 100);
+	q.has_expires_from = true;
+	q.expires_from.days = TODAY + 1;
+	q.reach = 3; /* Zeta alpha alphabet */
+	assert_list(d, &q, "alpha > alice/alphabet");
+	q.has_after = true;
+	q.after_name = STR("alphabet");
+	q.after_owner = STR("alice");
+	assert_list(d, &q, "beta");
+	q.has_after = false;
+	q.reach = 2; /* the last one in reach is wanted */
+	assert_list(d, &q, "alpha > alice/alpha");
+	q.reach = 4; /* all there are, which it does not know */
+	assert_list(d, &q, "alpha beta > alice/beta");
+	q.reach = 5;
+	assert_list(d, &q, "alpha beta");
+	q.limit = 1; /* enough before its reach */
+	q.reach = 4;
+	assert_list(d, &q, "alpha");
+
+	q = query_of(NULL, 100);
+	q.has_expires_until = true;
+	q.expires_until.days = TODAY - 1; /* none */
+	q.reach = 4;
+	assert_list(d, &q, " > carol/alpha");
+	q.has_after = true;
+	q.after_name = STR("alpha");
+	q.after_owner = STR("carol");
+	assert_list(d, &q, "");
+	q = query_of(NULL, 100);
+	q.has_expires_from = true;
+	q.expires_from.days = TODAY + 1;
+	q.reach = 4; /* Zeta, alpha of alice, bob and carol */
+	assert_list(d, &q, "alice/alpha carol/alpha > carol/alpha");
+	q.name_prefix = STR("alpha");
+	q.reach = 2;
+	assert_list(d, &q, "alice/alpha > bob/alpha");
+	/* Without days there is nothing to search for. */
+	q = query_of("alice", 100);
+	q.reach = 1;
+	assert_list(d, &q, "Zeta alpha alphabet beta");
+}
+
 /* --- Profiles --- */
 
 static void profile_never_written_reads_as_nothing_chosen(void **state)
@@ -1067,6 +1115,7 @@ int main(void)
 		TEST(list_page_token_survives_deletion_and_insertion),
 		TEST(list_is_filtered_by_prefix_name_and_expiry),
 		TEST(list_pages_add_up_to_the_whole),
+		TEST(list_by_days_ends_at_its_reach),
 		TEST(profile_never_written_reads_as_nothing_chosen),
 		TEST(profile_change_leaves_the_rest),
 		TEST(roles_come_back_as_they_were_put),

@@ -422,21 +422,24 @@ struct status driver_by_name(struct store_driver *d, enum token_kind kind, const
 	return end_token(&w, ret);
 }
 
-static void on_tokens(void *arg, const struct status *status, struct token *const *tokens, size_t n)
+static void on_page(void *arg, const struct status *status, const struct store_token_page *page)
 {
 	struct wait *w = arg;
 	_cleanup_buf_ struct buf text;
 	buf_init(&text, w->text_bytes);
 	buf_append_str(&text, STR(""));
-	for (size_t i = 0; i < n; i++) {
-		const struct token_fields *f = &tokens[i]->fields;
+	for (size_t i = 0; i < page->n; i++) {
+		const struct token_fields *f = &page->tokens[i]->fields;
 		buf_append_str(&text, i ? STR(" ") : STR(""));
 		if (w->any_owner)
 			buf_printf(&text, "%.*s/", STR_ARG(f->owner));
 		buf_append_str(&text, f->name);
 	}
+	if (page->has_rest)
+		buf_printf(
+			&text, " > %.*s/%.*s", STR_ARG(page->rest_owner), STR_ARG(page->rest_name));
 	snprintf(w->text, w->text_bytes, "%.*s", STR_ARG(buf_str(&text)));
-	w->n = n;
+	w->n = page->n;
 	answer(w, status);
 }
 
@@ -445,7 +448,7 @@ struct status driver_list(struct store_driver *d, const struct store_token_query
 {
 	struct wait w = {.text = ret, .text_bytes = ret_bytes, .any_owner = query->any_owner};
 	struct store_waiter waiter = begin(d, &w);
-	store_token_list(d->store, query, waiter, on_tokens);
+	store_token_list(d->store, query, waiter, on_page);
 	struct status status = end(&w);
 	if (ret_n)
 		*ret_n = w.n;

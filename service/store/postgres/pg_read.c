@@ -59,10 +59,16 @@ static void add_list(struct pg_connection *c, const struct store_op *op, struct 
 		pg_params_text(p, at_after ? q->after_name : none);
 	}
 	pg_params_text(p, last_name(q, &memory));
-	pg_params_int(p, q->has_expires_from ? q->expires_from.days : INT64_MIN);
-	pg_params_int(p, q->has_expires_until ? q->expires_until.days : INT64_MAX);
 	pg_params_int(p, q->limit > INT64_MAX ? INT64_MAX : (int64_t)q->limit);
-	pg_connection_add(c, q->any_owner ? PG_TOKENS_OF_ALL : PG_TOKENS_OF_OWNER, p);
+	if (store_query_is_search(q)) {
+		pg_params_int(p, (int64_t)store_query_reach(q));
+		pg_params_int(p, q->has_expires_from ? q->expires_from.days : INT64_MIN);
+		pg_params_int(p, q->has_expires_until ? q->expires_until.days : INT64_MAX);
+		pg_connection_add(
+			c, q->any_owner ? PG_TOKENS_SEARCH_ALL : PG_TOKENS_SEARCH_OWNER, p);
+	} else {
+		pg_connection_add(c, q->any_owner ? PG_TOKENS_OF_ALL : PG_TOKENS_OF_OWNER, p);
+	}
 }
 
 static void add_resolve(struct pg_connection *c, const struct store_op *op, struct pg_params *p,
@@ -159,11 +165,20 @@ static struct status take_by_name(struct store_op *op, const PGresult *result)
 
 static struct status take_list(struct store_op *op, const PGresult *result)
 {
-	int n = PQntuples(result);
-	op->out.tokens = xcalloc((size_t)n + 1, sizeof *op->out.tokens);
-	for (int i = 0; i < n; i++) {
-		TRY(pg_row_token(pg_row(result, i), 0, &op->out.tokens[i]));
-		op->out.n_tokens++;
+	enum {
+		PLACE = 12 /* the column behind a token's: in how far it is */
+	};
+	const struct store_token_query *q = &op->in.query;
+	bool is_search = store_query_is_search(q);
+	for (int i = 0; i < PQntuples(result); i++) {
+		_cleanup_(token_unrefp) struct token *token = NULL;
+		struct pg_row row = pg_row(result, i);
+		TRY(pg_row_token(row, 0, &token));
+		const struct token_fields *f = &token->fields;
+		if (is_search && pg_row_int(row, PLACE) == (int64_t)store_query_reach(q))
+			store_op_set_rest(op, f->name, f->owner);
+		if (!is_search || store_query_takes_day(q, f->expires))
+			store_op_add_token(op, TAKE_PTR(token));
 	}
 	return status_ok();
 }

@@ -133,11 +133,29 @@ static const struct {
 	[PG_TOKENS_OF_OWNER] = {"tokens_of_owner",
 		"SELECT " COLUMNS " FROM token "
 		"WHERE kind = $1 AND owner = $2 AND name >= $3 AND name <> $4 AND name <= $5 "
-		"AND expires_day >= $6 AND expires_day <= $7 ORDER BY name LIMIT $8"},
+		"ORDER BY name LIMIT $6"},
 	[PG_TOKENS_OF_ALL] = {"tokens_of_all",
 		"SELECT " COLUMNS " FROM token "
 		"WHERE kind = $1 AND (name, owner) > ($2, $3) AND name <= $4 "
-		"AND expires_day >= $5 AND expires_day <= $6 ORDER BY name, owner LIMIT $7"},
+		"ORDER BY name, owner LIMIT $5"},
+	/* By days, which no index of these is in the order of: as many are looked at as are in
+	 * reach, and the last of those is given whether it is wanted or not, with its place. */
+	[PG_TOKENS_SEARCH_OWNER] = {"tokens_search_owner",
+		"SELECT " COLUMNS ", place FROM (SELECT *, row_number() OVER (ORDER BY name) AS place "
+		"FROM (SELECT " COLUMNS " FROM token "
+		"WHERE kind = $1 AND owner = $2 AND name >= $3 AND name <> $4 AND name <= $5 "
+		"ORDER BY name LIMIT $7) AS near) AS near "
+		"WHERE expires_day BETWEEN $8 AND $9 OR place = $7 ORDER BY name LIMIT $6"},
+	/* The index alone says which of them are wanted. */
+	[PG_TOKENS_SEARCH_ALL] = {"tokens_search_all",
+		"SELECT " COLUMNS_OF_T ", near.place FROM (SELECT *, "
+		"row_number() OVER (ORDER BY name, owner) AS place "
+		"FROM (SELECT name, owner, expires_day FROM token "
+		"WHERE kind = $1 AND (name, owner) > ($2, $3) AND name <= $4 "
+		"ORDER BY name, owner LIMIT $6) AS near) AS near "
+		"JOIN token t ON t.kind = $1 AND t.owner = near.owner AND t.name = near.name "
+		"WHERE near.expires_day BETWEEN $7 AND $8 OR near.place = $6 "
+		"ORDER BY near.name, near.owner LIMIT $5"},
 	[PG_REQUEST_RESERVE] = {"request_reserve",
 		"INSERT INTO request (principal, id, fingerprint, salt, token_hash, expires_us) "
 		"SELECT i.*, $6::bigint FROM "

@@ -54,16 +54,19 @@ static const char *const statement_texts[STATEMENT_ID_COUNT] = {
 	[STATEMENT_TOKEN_BY_OLD_HASH] = "SELECT " TOKEN_COLUMNS " FROM token WHERE old_hash = ?1",
 	[STATEMENT_TOKEN_BY_NAME] = "SELECT " TOKEN_COLUMNS " FROM token "
 				    "WHERE kind = ?1 AND owner = ?2 AND name = ?3",
-	/* ?3 is the place of the page: where it begins; ?4 is the name that is behind us. The plus
-	 * keeps these on the index that has their order. */
+	/* ?3 is the place of the page: where it begins; ?4 is the name that is behind us. */
 	[STATEMENT_TOKENS_OF_OWNER] =
 		"SELECT " TOKEN_COLUMNS " FROM token "
 		"WHERE kind = ?1 AND owner = ?2 AND name >= ?3 AND name <> ?4 AND name <= ?5 "
-		"AND +expires_day >= ?6 AND +expires_day <= ?7 ORDER BY name LIMIT ?8",
-	[STATEMENT_TOKENS_OF_ALL] =
-		"SELECT " TOKEN_COLUMNS " FROM token "
+		"ORDER BY name LIMIT ?6",
+	[STATEMENT_TOKENS_OF_ALL] = "SELECT " TOKEN_COLUMNS " FROM token "
+				    "WHERE kind = ?1 AND (name, owner) > (?3, ?4) AND name <= ?5 "
+				    "ORDER BY name, owner LIMIT ?6",
+	/* The index alone says which of them are wanted. */
+	[STATEMENT_TOKENS_SEARCH] =
+		"SELECT name, owner, expires_day FROM token INDEXED BY token_by_name "
 		"WHERE kind = ?1 AND (name, owner) > (?3, ?4) AND name <= ?5 "
-		"AND +expires_day >= ?6 AND +expires_day <= ?7 ORDER BY name, owner LIMIT ?8",
+		"ORDER BY name, owner LIMIT ?6",
 	[STATEMENT_REQUEST_GET] = "SELECT fingerprint, salt, token_hash FROM request "
 				  "WHERE principal = ?1 AND id = ?2 AND expires_us > ?3",
 	[STATEMENT_REQUEST_PUT] =

@@ -401,7 +401,9 @@ static struct str last_name(const struct store_token_query *q, struct buf *memor
 	return buf_str(memory);
 }
 
-static void bind_query(struct statement *s, const struct store_token_query *q, struct buf *memory)
+/* @most: how many rows. */
+static void bind_query(
+	struct statement *s, const struct store_token_query *q, size_t most, struct buf *memory)
 {
 	bool at_after = q->has_after && str_cmp(q->after_name, first_name(q)) == 0;
 	bind_int(s, 1, q->kind);
@@ -413,19 +415,74 @@ static void bind_query(struct statement *s, const struct store_token_query *q, s
 	struct str after = q->any_owner ? q->after_owner : q->after_name;
 	bind_text(s, 4, at_after && after.p ? after : STR(""));
 	bind_text(s, 5, last_name(q, memory));
-	bind_int(s, 6, q->has_expires_from ? q->expires_from.days : INT64_MIN);
-	bind_int(s, 7, q->has_expires_until ? q->expires_until.days : INT64_MAX);
-	bind_int(s, 8, q->limit > INT64_MAX ? INT64_MAX : (int64_t)q->limit);
+	bind_int(s, 6, most > INT64_MAX ? INT64_MAX : (int64_t)most);
+}
+
+/* A row of a search of all owners' tokens is a key of the index; the token is read if it is wanted:
+ * *@ret, or NULL. */
+static struct status wanted_of_key(struct connection *c, const struct store_token_query *q,
+	const struct statement *key, struct token **ret)
+{
+	const struct date expires = {(int32_t)column_int(key, 2)};
+	if (!store_query_takes_day(q, expires))
+		return status_ok();
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_TOKEN_BY_NAME);
+	bool row;
+	bind_int(&s, 1, q->kind);
+	bind_text(&s, 2, column_text(key, 1));
+	bind_text(&s, 3, column_text(key, 0));
+	TRY(statement_step(&s, &row));
+	return row ? token_of_row(&s, ret) : status_ok();
+}
+
+static struct status wanted_of_row(
+	const struct store_token_query *q, struct statement *s, struct token **ret)
+{
+	_cleanup_(token_unrefp) struct token *token = NULL;
+	TRY(token_of_row(s, &token));
+	if (store_query_takes_day(q, token->fields.expires))
+		*ret = TAKE_PTR(token);
+	return status_ok();
+}
+
+/* Looks at what is in reach, until there are enough. */
+static struct status token_search(struct connection *c, struct store_op *op)
+{
+	const struct store_token_query *q = &op->in.query;
+	size_t reach = store_query_reach(q);
+	_cleanup_buf_ struct buf memory;
+	buf_init(&memory, SIZE_MAX);
+	_cleanup_statement_ struct statement s = statement_begin(
+		c, q->any_owner ? STATEMENT_TOKENS_SEARCH : STATEMENT_TOKENS_OF_OWNER);
+	bind_query(&s, q, reach, &memory);
+	for (size_t n = 1; op->out.n_tokens < q->limit; n++) {
+		struct token *token = NULL;
+		bool row;
+		TRY(statement_step(&s, &row));
+		if (!row)
+			return status_ok();
+		TRY(q->any_owner ? wanted_of_key(c, q, &s, &token) : wanted_of_row(q, &s, &token));
+		if (token)
+			store_op_add_token(op, token);
+		if (n == reach) {
+			store_op_set_rest(op, column_text(&s, q->any_owner ? 0 : 3),
+				q->any_owner ? column_text(&s, 1) : q->owner);
+			return status_ok();
+		}
+	}
+	return status_ok();
 }
 
 static struct status token_list(struct connection *c, struct store_op *op)
 {
 	const struct store_token_query *q = &op->in.query;
+	if (store_query_is_search(q))
+		return token_search(c, op);
 	_cleanup_buf_ struct buf memory; /* before the statement: it outlives what is bound */
 	buf_init(&memory, SIZE_MAX);
 	_cleanup_statement_ struct statement s = statement_begin(
 		c, q->any_owner ? STATEMENT_TOKENS_OF_ALL : STATEMENT_TOKENS_OF_OWNER);
-	bind_query(&s, q, &memory);
+	bind_query(&s, q, q->limit, &memory);
 	for (;;) {
 		bool row;
 		TRY(statement_step(&s, &row));

@@ -253,6 +253,9 @@ static void no_statement_reads_more_rows_than_it_gives(void **state)
 	assert_string_equal(plan_of(d, connection_statement_text(STATEMENT_TOKENS_OF_ALL)),
 		"SEARCH token USING INDEX token_by_name (kind=? AND (name,owner)>(?,?) AND "
 		"name<?);");
+	assert_string_equal(plan_of(d, connection_statement_text(STATEMENT_TOKENS_SEARCH)),
+		"SEARCH token USING COVERING INDEX token_by_name (kind=? AND (name,owner)>(?,?) "
+		"AND name<?);");
 }
 
 /* --- Damage --- */
