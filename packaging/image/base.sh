@@ -33,6 +33,7 @@ ln -sfn usr/lib64 "$target/lib64"
 # Character sets beside those of glibc itself, programs, and words for people are not needed.
 rm -rf "${target:?}"/usr/{bin,sbin} "$target"/usr/lib/x86_64-linux-gnu/{gconv,audit} "$target"/usr/share/{lintian,man,locale,bug} \
 	"$target"/usr/share/zoneinfo/{right,posix} "$target"/usr/share/gcc "$target"/usr/share/gdb "$target"/usr/lib/locale
+rm -rf "$target"/usr/share/doc/*/examples
 find "$target/usr/share/doc" -type f ! -name copyright -delete
 find "$target/usr/share/doc" -depth -type d -empty -delete
 mkdir -p "$target"/{etc/ssl/certs,tmp,proc,sys,dev,run,var/tmp,home}

@@ -185,6 +185,8 @@ def test_the_compose_file_names_options_that_are_there(install, path):
     if path.name == "compose.yaml":
         result = subprocess.run([program, "--check-config"], capture_output=True, text=True, env=environment)
         assert (result.returncode, result.stderr) == (0, "")
+        version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
+        assert service["image"].endswith(f":-token-service:{version}}}")
         assert service["read_only"] and service["cap_drop"] == ["ALL"] and service["user"] == "65532:65532"
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
 
