@@ -3,14 +3,13 @@
 
 import concurrent.futures
 import datetime
-import sqlite3
 import time
 
 import grpc
 import pytest
 import requests
 
-from env import pb, program
+from env import pb, program, stores
 
 CODES = grpc.StatusCode
 
@@ -46,9 +45,35 @@ class Api:
         return found
 
 
-@pytest.fixture(scope="session")
-def api(service, channel):
-    return Api(channel, service.admin_token)
+@pytest.fixture(scope="module", params=stores.KINDS)
+def store(request):
+    result = stores.KINDS[request.param]()
+    yield result
+    result.stop()
+
+
+@pytest.fixture(scope="module")
+def service(store, tmp_path_factory):
+    """The one that the tests of this file share, on each store in turn."""
+    folder = tmp_path_factory.mktemp("service")
+    result = program.TokenService(folder, *store.options(folder))
+    yield result
+    result.stop()
+
+
+@pytest.fixture
+def start_service(start_service, store, tmp_path):
+    """As everywhere, with the store."""
+    def start(*options, folder=tmp_path / "service", **keywords):
+        return start_service(*options, *store.options(folder), folder=folder, **keywords)
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def api(service):
+    with pb.channel(service.grpc) as channel:
+        yield Api(channel, service.admin_token)
 
 
 def refused(call, *arguments, **keywords):
@@ -375,7 +400,7 @@ def test_the_last_use_and_where_it_came_from_are_listed(start_service):
         assert Api(channel, service.admin_token).token(used) == before
 
 
-def test_what_expired_long_ago_is_deleted_and_before_that_it_is_listed(start_service):
+def test_what_expired_long_ago_is_deleted_and_before_that_it_is_listed(start_service, store):
     service = start_service()
     with pb.channel(service.grpc) as channel:
         api = Api(channel, service.admin_token)
@@ -384,11 +409,8 @@ def test_what_expired_long_ago_is_deleted_and_before_that_it_is_listed(start_ser
         api.service("over", "osmo-user")
     service.stop()
     today = (datetime.datetime.now(datetime.timezone.utc).date() - datetime.date(1970, 1, 1)).days
-    database = sqlite3.connect(service.data_dir / "tokens.db")
     for name, expires in (("today", today), ("grace", today - 29), ("over", today - 30)):
-        database.execute("UPDATE token SET expires_day = ? WHERE name = ?", (expires, name))
-    database.commit()
-    database.close()
+        store.sql(service.folder, f"UPDATE token SET expires_day = {expires} WHERE name = '{name}'")
     service = start_service(folder=service.folder)
     with pb.channel(service.grpc) as channel:
         api = Api(channel, service.admin_token)
