@@ -44,7 +44,7 @@ SERVING, NOT_SERVING = 1, 2
 @pytest.fixture(params=[disk.SmallDisk, disk.SizeLimit])
 def small_disk(request, tmp_path):
     kind = request.param
-    if kind is disk.SmallDisk and not kind.command():
+    if kind is disk.SmallDisk and not disk.mount_namespace():
         kind = disk.SizeLimit  # nobody may mount here
     result = kind(tmp_path / "service")
     yield result

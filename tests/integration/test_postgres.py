@@ -13,7 +13,7 @@ import time
 import pytest
 import requests
 
-from env import certificates, program
+from env import certificates, disk, program
 from env.postgres import Pgbouncer, Postgres, Standby, own
 
 
@@ -550,6 +550,31 @@ def test_a_failover_loses_no_answer_and_is_found(own_server, start_replica, uniq
         assert took < (10 if program.SANITIZED else 3)
         writers.audit(standby)
         assert writers.told() > 20
+        assert whoami(service, secret).status_code == 200
+    finally:
+        standby.stop()
+
+
+def test_a_host_that_has_another_address_is_looked_up_again(own_server, start_replica, tmp_path, unique):
+    """The database moves: a standby on another address is promoted, and the name says so."""
+    namespace = disk.mount_namespace()
+    if not namespace:
+        pytest.skip("needs a mount namespace, to have a hosts file of its own")
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 localhost database.test\n")
+    primary = own_server()
+    standby = Standby(primary, address="127.0.0.2", port=primary.port)
+    try:
+        service = start_replica(
+            f"postgresql://postgres@database.test:{primary.port}/postgres",
+            under=[*namespace, "sh", "-c", 'mount --bind "$1" /etc/hosts && shift && exec "$@"', "sh", str(hosts)])
+        secret = new_secret(service, unique())
+        primary.end(signal.SIGKILL)
+        assert make_token(service, unique()).status_code == 503
+        standby.sql("SELECT pg_promote()")
+        with open(hosts, "r+") as file:  # in its place: it is mounted
+            file.write("127.0.0.2 localhost database.test\n")
+        program.wait_until(lambda: make_token(service, unique()).status_code == 200, "the name to be looked up")
         assert whoami(service, secret).status_code == 200
     finally:
         standby.stop()

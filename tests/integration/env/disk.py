@@ -8,6 +8,15 @@ import subprocess
 from . import program
 
 
+def mount_namespace():
+    """What makes a mount namespace here: root may, and so may users where the kernel lets them. Or None."""
+    for unshare in (["unshare", "-m"], ["unshare", "-Ur", "-m"]):
+        tried = subprocess.run([*unshare, "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, check=False)
+        if tried.returncode == 0:
+            return unshare
+    return None
+
+
 class SmallDisk:
     """A file system of 4 MiB at `folder`, which only the service sees: mount namespaces need no
     cleaning up. A shell that lives there fills it and makes room again."""
@@ -27,21 +36,12 @@ class SmallDisk:
     exec "$@"
     """
 
-    @staticmethod
-    def command():
-        """What makes a mount namespace here: root may, and so may users where the kernel lets them."""
-        for unshare in (["unshare", "-m"], ["unshare", "-Ur", "-m"]):
-            tried = subprocess.run([*unshare, "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, check=False)
-            if tried.returncode == 0:
-                return unshare
-        return None
-
     def __init__(self, folder):
         (folder / "data").mkdir(parents=True)
         self.orders, self.reports = folder / "orders", folder / "reports"
         os.mkfifo(self.orders)
         self.reports.write_text("")
-        self.under = [*self.command(), "sh", "-c", self.script, "sh", str(folder / "data"), str(self.reports),
+        self.under = [*mount_namespace(), "sh", "-c", self.script, "sh", str(folder / "data"), str(self.reports),
                       str(self.orders)]
         self.orders_fd = os.open(self.orders, os.O_RDWR)
 

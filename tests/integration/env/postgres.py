@@ -61,6 +61,8 @@ def drop_privileges(who):
 class Postgres:
     """A server that runs until stop(). Its folder is under /tmp: the path of a socket is short."""
 
+    address = "127.0.0.1"
+
     def __init__(self, *settings, auth="trust"):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pg-test-", dir="/tmp"))
         self.who = user()
@@ -87,7 +89,7 @@ class Postgres:
             with open(self.folder / "log", "ab") as log:
                 self.process = subprocess.Popen(
                     [f"{bin_folder()}/postgres", "-D", str(self.folder / "data"), "-k", str(self.folder),
-                     "-h", "127.0.0.1", "-p", str(self.port), *options],
+                     "-h", self.address, "-p", str(self.port), *options],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", **drop_privileges(self.who))
 
         def ready():
@@ -156,12 +158,13 @@ class Postgres:
 class Standby(Postgres):
     """A hot standby of a server, which waits for it before it acknowledges a commit."""
 
-    def __init__(self, primary):
+    def __init__(self, primary, address=Postgres.address, port=None):
+        self.address = address
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="pg-test-", dir="/tmp"))
         self.who = primary.who
         self.folder.chmod(0o755)
         own(self.folder, self.who)
-        self.port = free_port()
+        self.port = port or free_port()
         self.settings = primary.settings
         self._run("pg_basebackup", "-h", primary.folder, "-p", primary.port, "-U", "postgres", "-D",
                   self.folder / "data", "-R", "-c", "fast", "--no-sync")
