@@ -198,6 +198,8 @@ def test_1_a_request_that_cannot_be_parsed_has_it_too(rig, path, head, status):
         assert reply.status == status
         assert reply["Content-Type"] == "application/json"
         assert {"code", "message", "details"} <= set(reply.json)
+        if "HTTP/1.1\r\n" in head:  # else it is not known which of the dialects was meant
+            assert set(reply.json) == ERROR_KEYS[path[:path.index("/", 1)]]
         assert reply["Connection"] == "close" and c.is_closed()
 
 
@@ -391,6 +393,20 @@ def test_7_what_is_not_strict_json_is_refused_and_stores_nothing(admin, unique, 
                           body.replace("NAME", name).encode())
     assert_error(reply, 400, INVALID, "/v1")
     assert admin.delete(f"/v1/tokens/{name}").status == 404
+
+
+@pytest.mark.parametrize("value, taken", [
+    ("[" * 99 + "]" * 99, True), ("[" * 100 + "]" * 100, False), ('{"a":1,"a":2}', False), ('"\\ud800"', False),
+    ("[" + ",".join(f'{{"k{i}":{i}}}' for i in range(50)) + "]", True),
+    ("{" + ",".join(f'"k{i % 49}":{i}' for i in range(50)) + "}", False)],
+                         ids=["deep", "too_deep", "twice", "surrogate", "alike", "twice_of_many"])
+def test_7_what_is_passed_over_is_strict_json_too(admin, value, taken):
+    reply = admin.request("POST", "/api/profile/settings", {"Content-Type": "application/json"},
+                          f'{{"of_another_version":{value}}}'.encode())
+    if taken:
+        assert reply.status == 200, reply
+    else:
+        assert_error(reply, 400, INVALID, "/api")
 
 
 def test_7_invalid_utf_8_is_refused(admin, unique):
