@@ -277,6 +277,9 @@ static const char *const backup_options[] = {"data-dir", "log-level", "log-forma
 static const char *const migrate_options[] = {"data-dir", "log-level", "log-format", "store",
 	"postgres-url", "postgres-password-file", "encryption-key-file", NULL};
 
+static const char *const rotate_options[] = {"data-dir", "log-level", "log-format", "store",
+	"postgres-url", "postgres-password-file", "encryption-key-file", NULL};
+
 static const char *const import_options[] = {"osmo-url", "osmo-password-file", "data-dir",
 	"log-level", "log-format", "store", "postgres-url", "postgres-password-file",
 	"encryption-key-file", NULL};
@@ -296,6 +299,12 @@ static const struct option_command commands[] = {
 		backup_options, NULL},
 	{"migrate", "bring the schema of the database up to date, as a start does, and exit",
 		migrate_options, NULL},
+	{"rotate-keys",
+		"sign JWTs with the next key, which everybody who asked for the keys knows "
+		"already, and "
+		"make another next one; those that were signed before stay good. Also while the "
+		"service runs, which follows within a minute, or on SIGHUP",
+		rotate_options, NULL},
 	{"import-osmo",
 		"copy access tokens, roles and profiles of an existing OSMO 6.0 database, which "
 		"stays as it is; tokens that are there already are left alone, roles and profiles "

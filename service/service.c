@@ -60,7 +60,8 @@
 #include <unistd.h>
 
 enum {
-	TRY_MS = 5000, /* for one operation of the start */
+	TRY_MS = 5000,     /* for one operation of the start */
+	ROTATE_MS = 60000, /* an RSA key takes its time */
 	HEALTH_INTERVAL_S = 1,
 	STEP_COUNT = 8,
 	ROLES_MIN_TTL_MS = 1000
@@ -74,7 +75,8 @@ struct service {
 	struct metrics *metrics;
 	struct schema *schema;
 	struct program_loops loops;
-	size_t prepared; /* steps of service_prepare that are done */
+	size_t prepared;     /* steps of service_prepare that are done */
+	bool beside_service; /* a command that the service may run beside */
 
 	struct service_files files;
 	struct store *store;
@@ -164,8 +166,9 @@ static struct status open_sqlite(struct service *s)
 {
 	if (s->values->check_store)
 		TRY(commands_check_before_start(s->values));
-	const struct sqlite_store_options options = {
-		.data_dir = s->values->data_dir, .clock = &clock_system};
+	const struct sqlite_store_options options = {.data_dir = s->values->data_dir,
+		.clock = &clock_system,
+		.beside_service = s->beside_service};
 	return sqlite_store_open(&options, &s->store);
 }
 
@@ -211,7 +214,8 @@ static struct role_cache *make_roles(struct service *s)
 static struct status open_storage(struct service *s)
 {
 	const struct service_options *v = s->values;
-	TRY(file_make_dirs(v->data_dir, 0700));
+	if (!s->beside_service)
+		TRY(file_make_dirs(v->data_dir, 0700));
 	TRY(v->store == SERVICE_STORE_POSTGRES ? open_postgres(s) : open_sqlite(s));
 	store_metrics_register(s->store, s->metrics);
 	s->cache = cache_new(&(struct cache_options){
@@ -1008,6 +1012,8 @@ static bool reload_options(struct service *s)
 void service_reload(struct service *s)
 {
 	bool good = reload_options(s);
+	if (s->keyring_runs)
+		keyring_follow(s->keyring);
 	if (file_watch_read(s->watch) && good)
 		log_info("reload.done");
 }
@@ -1038,6 +1044,51 @@ static struct status migrate(struct service *s)
 		sync_on_done);
 	TRY(sync_wait(&sync));
 	printf("the schema has version %d\n", migrations_latest());
+	return status_ok();
+}
+
+/* The key that is there: a command makes none. */
+static struct status read_server_key(struct service *s)
+{
+	const struct service_options *v = s->values;
+	if (v->encryption_key_file)
+		return server_key_read(v->encryption_key_file, &s->files.server_key);
+	return server_key_read_or_make(path_in(s, "key"), NULL, &s->files.server_key);
+}
+
+static struct status rotate_stored_keys(struct service *s)
+{
+	struct sync sync;
+	s->keyring = keyring_new(&(struct keyring_config){
+		.existing_only = true,
+		.server_key = s->files.server_key,
+		.store = s->store,
+		.home = s->loops.control,
+		.clock = &clock_system,
+	});
+	s->keyring_runs = true;
+	sync_init(&sync);
+	TRY(keyring_rotate(s->keyring, in_ms(ROTATE_MS), sync_on_done, &sync));
+	return sync_wait(&sync);
+}
+
+static struct status rotate_keys(struct service *s)
+{
+	if (s->values->jwt_key_file)
+		return status_error(STATUS_FAILED_PRECONDITION,
+			"the service signs with the keys of --jwt-key-file '%s': put a new one in "
+			"front of them, which is read when the file changes",
+			s->values->jwt_key_file);
+	s->beside_service = true;
+	TRY(read_server_key(s));
+	program_loops_init(&s->loops, s->values->threads);
+	TRY(open_storage(s));
+	program_loops_run_control(&s->loops);
+	TRY(rotate_stored_keys(s));
+	_cleanup_(keyring_state_unrefp) struct keyring_state *keys = keyring_get(s->keyring);
+	printf("JWTs are signed with the key %.*s from now on, by a service that runs within a "
+	       "minute\n",
+		STR_ARG(jwt_key_id(keys->current)));
 	return status_ok();
 }
 
@@ -1090,6 +1141,11 @@ static struct status import_existing(struct service *s)
 struct status service_import_osmo(const struct options *o)
 {
 	return run_command(o, import_existing);
+}
+
+struct status service_rotate_keys(const struct options *o)
+{
+	return run_command(o, rotate_keys);
 }
 
 struct status service_migrate(const struct options *o)

@@ -45,5 +45,8 @@ void service_stop(struct service *s);
 struct status service_make_admin_token(const struct options *o);
 /* `token-service import-osmo` */
 struct status service_import_osmo(const struct options *o);
+/* `token-service rotate-keys`: the next signing key becomes the current one; also while the service
+ * runs. */
+struct status service_rotate_keys(const struct options *o);
 /* `token-service migrate`: the schema as this program knows it. */
 struct status service_migrate(const struct options *o);

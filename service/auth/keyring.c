@@ -343,7 +343,8 @@ static void start_maker(struct keyring *k, size_t n, void (*run)(struct loop_tas
 {
 	struct maker *m = xnew(struct maker);
 	m->ring = k;
-	m->algorithm = k->config.algorithm;
+	m->algorithm = k->config.existing_only ? jwt_key_algorithm(k->record.next.key)
+					       : k->config.algorithm;
 	m->n = n;
 	m->task.run = run;
 	pthread_t thread;
@@ -387,6 +388,8 @@ static enum change what_is_due(const struct keyring *k, bool sealed_by_first)
 	int64_t now = now_s(k);
 	if (k->active->rotate)
 		return CHANGE_PROMOTE;
+	if (k->config.existing_only)
+		return CHANGE_NOTHING;
 	if (k->config.key_lifetime_s && now - r->current.since_s >= k->config.key_lifetime_s)
 		return CHANGE_PROMOTE;
 	if (jwt_key_algorithm(r->current.key) != k->config.algorithm) {
@@ -456,6 +459,9 @@ static void on_read(void *arg, const struct status *status, struct str value)
 		on_record(k, value);
 	else if (status->code != STATUS_NOT_FOUND)
 		finish(k, *status);
+	else if (k->config.existing_only)
+		finish(k, status_error(STATUS_NOT_FOUND, "there are no signing keys yet: the "
+							 "service makes them at its first start"));
 	else if (k->record.current.key) /* a database that was put back: ours are still good */
 		init_record(k, &k->record);
 	else
@@ -508,8 +514,13 @@ static void follow(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	struct keyring *k = arg;
 	if (!k->active)
-		ask(k, (struct request){.deadline = mono_time_add_ms(
-						clock_mono(k->config.clock), FOLLOW_TIMEOUT_MS)});
+		keyring_follow(k);
+}
+
+void keyring_follow(struct keyring *k)
+{
+	ask(k, (struct request){.deadline = mono_time_add_ms(
+					clock_mono(k->config.clock), FOLLOW_TIMEOUT_MS)});
 }
 
 void keyring_start(struct keyring *k, struct mono_time deadline, store_done_fn *done, void *arg)

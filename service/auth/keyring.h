@@ -28,6 +28,9 @@ struct keyring;
 struct keyring_config {
 	enum jwt_algorithm algorithm; /* of keys that are made */
 	int64_t key_lifetime_s;       /* a current key is replaced after it; 0: never */
+	/* For a command: keys that are there, each followed by one of its own algorithm; just
+	 * keyring_rotate changes anything, and first ones are not made (NOT_FOUND). */
+	bool existing_only;
 	const struct server_key *server_key;
 	struct store *store;
 	struct loop *home;
@@ -62,6 +65,8 @@ DEFINE_CLEANUP(struct keyring *, keyring_free);
  * FAILED_PRECONDITION  the keys in the store are encrypted under another server key
  * DATA_LOSS            they are damaged */
 void keyring_start(struct keyring *k, struct mono_time deadline, store_done_fn *done, void *arg);
+/* Looks at the store now rather than in a minute; after keyring_start. */
+void keyring_follow(struct keyring *k);
 /* Stops following; @stopped runs on the loop when nothing is under way any more, and may free the
  * ring. */
 void keyring_stop(struct keyring *k, void (*stopped)(void *arg), void *arg);

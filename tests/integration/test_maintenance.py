@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an operator does with the embedded database: backup and restore, check, migrate."""
 
+import base64
 import concurrent.futures
+import json
 import os
 import shutil
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -11,6 +14,7 @@ import time
 
 import grpc
 import pytest
+import requests
 
 from env import pb, program
 
@@ -154,3 +158,66 @@ def test_migrate_brings_an_old_schema_up_to_date(start_service, tmp_path):
 def test_each_command_has_help(command):
     result = run(command, "--help")
     assert result.returncode == 0 and f"token-service {command}" in result.stdout and "--data-dir" in result.stdout
+
+
+# --- rotate-keys ---
+
+
+def jwt_of(service):
+    return requests.post(f"{service.url}/v1/auth/exchange", json={"token": service.admin_token},
+                         timeout=program.PATIENCE_S).json()["token"]
+
+
+def key_of(jwt):
+    head = jwt.partition(".")[0]
+    return json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))["kid"]
+
+
+def published(service):
+    keys = requests.get(f"{service.url}/v1/auth/keys", timeout=program.PATIENCE_S).json()["keys"]
+    return [key["kid"] for key in keys]
+
+
+def test_signing_keys_are_rotated_while_the_service_runs(start_service):
+    service = start_service()
+    old = jwt_of(service)
+    current, following = published(service)
+    assert key_of(old) == current
+    result = run("rotate-keys", "--data-dir", service.data_dir, "--log-level", "error")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert following in result.stdout
+    service.signal(signal.SIGHUP)  # it would follow by itself, within a minute
+    program.wait_until(lambda: key_of(jwt_of(service)) == following, "the service to follow")
+    after = published(service)
+    # the one that signs, the one after it, and the old one, so that its JWTs are still believed
+    assert (after[0], after[2:]) == (following, [current]) and after[1] not in (current, following)
+    for jwt in old, jwt_of(service):
+        reply = requests.get(f"{service.url}/v1/whoami", headers={"Authorization": f"Bearer {jwt}"},
+                             timeout=program.PATIENCE_S)
+        assert reply.status_code == 200
+    service.stop()
+
+    # and while it does not
+    assert run("rotate-keys", "--data-dir", service.data_dir).returncode == 0
+    again = start_service(folder=service.data_dir.parent)
+    assert published(again)[0] == after[1]
+    assert set(after[:1] + after[2:]) <= set(published(again))
+
+
+def test_keys_that_cannot_be_rotated_stay_as_they_are(start_service, tmp_path):
+    nowhere = tmp_path / "nowhere"
+    result = run("rotate-keys", "--data-dir", nowhere)
+    assert result.returncode == 1 and str(nowhere) in result.stderr
+    assert not nowhere.exists()
+
+    service = start_service()
+    before = published(service)
+    wrong = tmp_path / "wrong.key"
+    wrong.write_text("11" * 32 + "\n")
+    result = run("rotate-keys", "--data-dir", service.data_dir, "--encryption-key-file", wrong)
+    assert result.returncode == 1 and "encrypted under another key" in result.stderr
+    given = subprocess.run([program.binary("token-service"), "rotate-keys", "--data-dir", service.data_dir],
+                           capture_output=True, text=True, timeout=program.PATIENCE_S,
+                           env=program.environment(TOKEN_SERVICE_JWT_KEY_FILE="some.key"))
+    assert given.returncode == 1 and "--jwt-key-file 'some.key'" in given.stderr
+    assert published(service) == before

@@ -247,6 +247,30 @@ def test_ten_services_that_start_together_agree(server, start_replica, unique):
         assert whoami(replica, admin).json()["user"] == "admin"
 
 
+def test_signing_keys_are_rotated_under_running_replicas(server, start_replica, unique, tmp_path):
+    url = server.url(server.database(unique("db")))
+    replicas = [start_replica(url) for _ in range(2)]
+
+    def keys_of(replica):
+        return [key["kid"] for key in requests.get(f"{replica.url}/v1/auth/keys", timeout=20).json()["keys"]]
+
+    def jwt_of(replica):
+        return requests.post(f"{replica.url}/v1/auth/exchange", json={"token": "c3" * 32}, timeout=20).json()["token"]
+
+    before = keys_of(replicas[0])
+    jwts = [jwt_of(replica) for replica in replicas]
+    result = program.run("token-service", "rotate-keys", "--store", "postgres", "--postgres-url", url,
+                         "--encryption-key-file", tmp_path / "encryption.key", "--data-dir", tmp_path / "none")
+    assert result.returncode == 0, result.stderr
+    # one of them is told to look at once: until the other does, each believes what either signs
+    replicas[0].signal(signal.SIGHUP)
+    program.wait_until(lambda: keys_of(replicas[0])[0] == before[1], "the new key")
+    jwts.append(jwt_of(replicas[0]))
+    for replica in replicas:
+        assert [whoami(replica, jwt).status_code for jwt in jwts] == [200, 200, 200]
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_schema_of_the_future_is_refused_and_left_alone(server, start_replica, unique):
     database = server.database(unique("db"))
     one = start_replica(server.url(database))

@@ -89,12 +89,25 @@ struct status data_dir_open(const char *path, struct data_dir *ret)
 	return status_ok();
 }
 
+struct status data_dir_join(const char *path, struct data_dir *ret)
+{
+	_cleanup_free_ char *database = xasprintf("%s/tokens.db", path);
+	if (access(database, F_OK) != 0)
+		return errno == ENOENT ? status_error(STATUS_NOT_FOUND, "there is no database '%s'",
+						 database)
+				       : file_status(errno, "examine", database);
+	TRY(check_file_system(path));
+	*ret = (struct data_dir){xstrdup(path), TAKE_PTR(database), -1};
+	return status_ok();
+}
+
 void data_dir_close(struct data_dir *d)
 {
 	if (!d->path)
 		return;
 	free(d->path);
 	free(d->database);
-	close(d->lock);
+	if (d->lock >= 0)
+		close(d->lock);
 	*d = (struct data_dir){.lock = -1};
 }

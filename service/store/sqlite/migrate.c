@@ -66,15 +66,33 @@ static struct status apply_missing(struct connection *c, int version, struct uni
 	return connection_run(c, "COMMIT");
 }
 
-struct status migrate(struct connection *c, const char *path, struct unix_time now)
+static struct status read_known_version(struct connection *c, const char *path, int *ret)
 {
-	int version;
-	TRY(read_version(c, &version));
-	if (version > migrations_latest())
+	TRY(read_version(c, ret));
+	if (*ret > migrations_latest())
 		return status_error(STATUS_FAILED_PRECONDITION,
 			"'%s' has schema version %d, this program knows versions up to %d: start "
 			"the newer program that wrote it",
+			path, *ret, migrations_latest());
+	return status_ok();
+}
+
+struct status migrate_check(struct connection *c, const char *path)
+{
+	int version;
+	TRY(read_known_version(c, path, &version));
+	if (version < migrations_latest())
+		return status_error(STATUS_FAILED_PRECONDITION,
+			"'%s' has schema version %d, this program needs version %d: start the "
+			"service with it first, or use the program that the service runs",
 			path, version, migrations_latest());
+	return status_ok();
+}
+
+struct status migrate(struct connection *c, const char *path, struct unix_time now)
+{
+	int version;
+	TRY(read_known_version(c, path, &version));
 	if (version == migrations_latest())
 		return status_ok();
 

@@ -9,3 +9,5 @@
 
 /* FAILED_PRECONDITION  the schema is newer than this program; @path is for the message */
 struct status migrate(struct connection *c, const char *path, struct unix_time now);
+/* That nothing is missing: FAILED_PRECONDITION otherwise, and nothing is changed. */
+struct status migrate_check(struct connection *c, const char *path);

@@ -83,7 +83,10 @@ static struct status prepare_to_write(void *arg, struct connection *c)
 {
 	struct sqlite_store *s = arg;
 	struct store_counts counts;
-	TRY(migrate(c, s->dir.database, clock_now(s->options.clock)));
+	if (s->options.beside_service)
+		TRY(migrate_check(c, s->dir.database));
+	else
+		TRY(migrate(c, s->dir.database, clock_now(s->options.clock)));
 	TRY(operation_read_counters(c, &counts));
 	atomic_store(&s->user_tokens, counts.user_tokens);
 	atomic_store(&s->service_tokens, counts.service_tokens);
@@ -550,7 +553,8 @@ struct status sqlite_store_open(const struct sqlite_store_options *options, stru
 	pthread_once(&once, set_up_library);
 
 	struct data_dir dir;
-	TRY(data_dir_open(options->data_dir, &dir));
+	TRY(options->beside_service ? data_dir_join(options->data_dir, &dir)
+				    : data_dir_open(options->data_dir, &dir));
 	struct sqlite_store *s = xnew(struct sqlite_store);
 	s->store.ops = &sqlite_ops;
 	s->dir = dir;

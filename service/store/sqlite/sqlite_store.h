@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct store;
@@ -18,10 +19,13 @@ struct store;
 struct sqlite_store_options {
 	const char *data_dir;
 	const struct clock *clock;
-	const char *vfs;       /* NULL: SQLite's own */
-	int n_readers;         /* 0: 2 */
-	size_t max_waiting;    /* reads, and writes, before RESOURCE_EXHAUSTED; 0: 4,096 of each */
-	int busy_timeout_ms;   /* for another program that has the file locked; 0: 5 s */
+	const char *vfs;     /* NULL: SQLite's own */
+	int n_readers;       /* 0: 2 */
+	size_t max_waiting;  /* reads, and writes, before RESOURCE_EXHAUSTED; 0: 4,096 of each */
+	int busy_timeout_ms; /* for another program that has the file locked; 0: 5 s */
+	/* A command of a moment: the service may run and keeps the folder; what is not there is not
+	 * made, and no schema is brought up to date. */
+	bool beside_service;
 	int purge_interval_ms; /* of requests that are too old to be repeated; 0: 1 min */
 };
 
@@ -29,6 +33,8 @@ struct sqlite_store_options {
  * error: the store is there, unavailable, and tries again.
  *
  * FAILED_PRECONDITION  another process has the folder; it is on a network file system; the schema
- *                      is newer than this program; the file belongs to another program
+ *                      is newer than this program (or older, @beside_service); the file belongs to
+ *                      another program
+ * NOT_FOUND            there is no database, @beside_service
  * and what file.h says of a folder that cannot be made or written */
 struct status sqlite_store_open(const struct sqlite_store_options *options, struct store **ret);
