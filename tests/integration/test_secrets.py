@@ -10,12 +10,13 @@ import re
 import secrets
 import signal
 import socket
+import stat
 import subprocess
 
 import grpc
 import requests
 
-from env import pb, program
+from env import http1, pb, program
 
 # Where a secret belongs: the file that the first one is put into, and that of a user who logged in.
 THEIR_PLACES = {"admin.token", "login.yaml", "given.token"}
@@ -211,3 +212,20 @@ def test_the_search_finds_what_is_there():
             continue
         raise AssertionError(f"{text} was not found")
     search(needles, "here", b"nothing of it")
+
+
+def test_what_the_service_keeps_is_nobody_elses_to_read(start_service, start_gateway):
+    """Whatever the umask says; and a crash of a program leaves no picture of its memory."""
+    umask = os.umask(0)
+    try:
+        service = start_service()
+    finally:
+        os.umask(umask)
+    http1.request(service.http, "GET", "/v1/whoami", token=service.admin_token)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in service.data_dir.iterdir() if path.is_file()}
+    assert {"admin.token", "key", "tokens.db", "tokens.db-wal"} <= set(modes)
+    assert all(mode & 0o077 == 0 for mode in modes.values()), modes
+    assert modes["admin.token"] == modes["key"] == 0o600
+    for each in (service, start_gateway(service.grpc)):
+        limits = pathlib.Path(f"/proc/{each.pid}/limits").read_text(encoding="ascii")
+        assert re.search(r"^Max core file size\s+0\s+0\s", limits, re.M), limits
