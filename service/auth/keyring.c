@@ -52,6 +52,7 @@ enum change {
 /* Keys that a thread of their own makes: RSA takes its time. */
 struct maker {
 	struct keyring *ring;
+	struct mono_time begun;
 	enum jwt_algorithm algorithm;
 	size_t n;
 	struct jwt_key *keys[2];
@@ -343,6 +344,7 @@ static void start_maker(struct keyring *k, size_t n, void (*run)(struct loop_tas
 {
 	struct maker *m = xnew(struct maker);
 	m->ring = k;
+	m->begun = clock_mono(k->config.clock);
 	m->algorithm = k->config.existing_only ? jwt_key_algorithm(k->record.next.key)
 					       : k->config.algorithm;
 	m->n = n;
@@ -361,11 +363,19 @@ static void start_maker(struct keyring *k, size_t n, void (*run)(struct loop_tas
 		make_keys(m); /* slower for this loop, but right */
 }
 
+/* The deadline is for the store. A machine that makes keys slowly would else make them in vain, and
+ * again at every try. */
+static void allow_for(struct request *r, const struct maker *m)
+{
+	r->deadline.us += clock_mono(m->ring->config.clock).us - m->begun.us;
+}
+
 static void on_next_made(struct loop_task *task)
 {
 	struct maker *m = container_of(task, struct maker, task);
 	struct keyring *k = m->ring;
 	struct jwt_key *key = m->keys[0];
+	allow_for(k->active, m);
 	free(m);
 	k->changed = copy_record(&k->record);
 	if (k->change == CHANGE_PROMOTE) {
@@ -448,6 +458,7 @@ static void on_first_made(struct loop_task *task)
 	struct keyring *k = m->ring;
 	_cleanup_key_record_ struct key_record record;
 	key_record_init(&record, m->keys[0], m->keys[1], now_s(k));
+	allow_for(k->active, m);
 	free(m);
 	init_record(k, &record);
 }
