@@ -395,14 +395,14 @@ def test_a_drain_loses_no_call(start):
 
 
 def test_a_drain_waits_for_calls_and_then_no_longer(start):
-    server = start("--grace-ms", "300")
+    server = start("--grace-ms", "3000")
     with pb.channel(server.address) as channel:
         def sleep(ms):
             request = pb.message("osmo.token.v1.ListRequest")(filter=f"sleep {ms}")
             return raw(channel, "List").future(request.SerializeToString())
 
-        short, long = sleep(150), sleep(60000)
-        time.sleep(0.05)
+        short, long = sleep(1000), sleep(60000)
+        time.sleep(0.5)  # both have come
         server.stop()
         assert short.code() == grpc.StatusCode.OK
         assert long.code() == grpc.StatusCode.UNAVAILABLE

@@ -7,6 +7,7 @@ import json
 import re
 import socket
 import sqlite3
+import threading
 
 import pytest
 
@@ -36,6 +37,34 @@ def memory(process, peak=False):
 def forget_peak(process):
     with open(f"/proc/{process.pid}/clear_refs", "w", encoding="ascii") as file:
         file.write("5")
+
+
+@contextlib.contextmanager
+def peaks(processes):
+    """A list that holds afterwards the most memory that each process had meanwhile."""
+    result = []
+    try:
+        for each in processes:
+            forget_peak(each)
+    except PermissionError:  # what dumps no core is root's alone: looked at often instead
+        done = threading.Event()
+        seen = [0] * len(processes)
+
+        def look():
+            while not done.wait(0.002):
+                seen[:] = [max(most, memory(each)) for most, each in zip(seen, processes)]
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        try:
+            yield result
+        finally:
+            done.set()
+            thread.join()
+        result += seen
+    else:
+        yield result
+        result += [memory(each, peak=True) for each in processes]
 
 
 def ask(address, user):
@@ -80,14 +109,13 @@ def bounded(filled, peak, after):
     """No program takes more than `peak` MiB meanwhile, and `after` MiB afterwards, than before."""
     ask(filled.address, "short")
     before = [memory(each) for each in filled.programs]
-    for each in filled.programs:
-        forget_peak(each)
-    yield
+    with peaks(filled.programs) as most:
+        yield
     if program.SANITIZED:
         return  # their allocators keep what is freed
-    grown = [((memory(each, peak=True) - was) / MIB, (memory(each) - was) / MIB)
-             for each, was in zip(filled.programs, before)]
-    assert all(most < peak and now < after for most, now in grown), grown
+    grown = [((high - was) / MIB, (memory(each) - was) / MIB)
+             for each, was, high in zip(filled.programs, before, most)]
+    assert all(high < peak and now < after for high, now in grown), grown
 
 
 def test_a_long_list_is_whole_and_leaves_nothing_behind(filled):
