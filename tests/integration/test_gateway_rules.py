@@ -727,7 +727,7 @@ def test_12_a_client_that_is_gone_cancels_its_call(upstream, behind):
     ended = []
 
     def wait(_, context):
-        context.add_callback(lambda: ended.append(context.is_active()))
+        context.add_callback(lambda: ended.append(context.time_remaining()))
         program.wait_until(lambda: not context.is_active(), "the cancellation")
         return b""
 
@@ -736,6 +736,7 @@ def test_12_a_client_that_is_gone_cancels_its_call(upstream, behind):
         c.send("GET /v1/whoami HTTP/1.1\r\nHost: a\r\n\r\n")
         program.wait_until(lambda: upstream.calls, "the call")
     program.wait_until(lambda: ended, "the end of the call")
+    assert ended[0] > 1, "it ended by its deadline"
 
 
 # 13 What crosses
