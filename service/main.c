@@ -62,6 +62,10 @@ static void say_what_next(const struct service_options *v, const struct service 
 		       "  %s login %s://%s --method token --token-file %s/admin.token\n"
 		       "  %s token set my-token\n",
 			scheme, http, osmo, scheme, http, v->data_dir, osmo);
+		if (v->dev_login)
+			printf("\nOr as anybody, because of --dev-login:\n\n"
+			       "  %s login %s://%s --method dev --username alice\n",
+				osmo, scheme, http);
 	}
 	fflush(stdout);
 }

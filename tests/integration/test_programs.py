@@ -42,25 +42,30 @@ def test_no_program_needs_libraries_it_does_not_use(name):
     assert not [library for library in needed if library.startswith(("libabsl", "libupb", "libcares"))]
 
 
-def test_what_run_says_to_type_next_works_when_typed(tmp_path):
+@pytest.mark.parametrize("options, verbs", [
+    ([], [("login", "token"), ("token", "my-token")]),
+    (["--dev-login"], [("login", "token"), ("token", "my-token"), ("login", "dev")])])
+def test_what_run_says_to_type_next_works_when_typed(tmp_path, options, verbs):
     """On a terminal the service names the commands for a first token; they are taken literally here."""
     reader, terminal = os.openpty()
     process = subprocess.Popen(
         [program.binary("token-service"), "--data-dir", tmp_path / "data", "--grpc-listen", "127.0.0.1:0",
-         "--http-listen", "127.0.0.1:0"], stdin=subprocess.DEVNULL, stdout=terminal,
+         "--http-listen", "127.0.0.1:0", *options], stdin=subprocess.DEVNULL, stdout=terminal,
         stderr=subprocess.DEVNULL, env=program.environment())
     os.close(terminal)
     try:
         text = ""
-        while "token set" not in text:
+        while text.count("osmo ") < len(verbs) or not text.endswith("\n"):
             text += os.read(reader, 4096).decode()
         commands = [line.split() for line in text.splitlines() if "osmo " in line]
-        assert [command[1:3] for command in commands] == [["login", commands[0][2]], ["token", "set"]]
+        assert [(c[1], c[4] if c[1] == "login" else c[3]) for c in commands] == verbs
+        outputs = ""
         for command in commands:
             done = subprocess.run(command, capture_output=True, text=True, timeout=program.PATIENCE_S,
                                   env=program.environment(HOME=tmp_path, XDG_CONFIG_HOME=tmp_path))
             assert done.returncode == 0, done.stderr
-        assert "Access token: osmo_" in done.stdout
+            outputs += done.stdout
+        assert "Access token: osmo_" in outputs and outputs.endswith("Welcome alice.\n" if options else "\n")
     finally:
         process.terminate()
         assert process.wait(program.PATIENCE_S) == 0
