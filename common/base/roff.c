@@ -31,8 +31,8 @@ void roff_title(struct buf *out, const char *name, const char *section, const ch
 	roff_text(out, name);
 	buf_append_str(out, STR(" \\- "));
 	roff_text(out, phrase);
-	/* Names of options and variables are neither spread nor hyphenated. AD is what groff 1.23 goes
-	 * back to at each heading. */
+	/* Names of options and variables are neither spread nor hyphenated. AD is what groff 1.23
+	 * goes back to at each heading. */
 	buf_append_str(out, STR("\n.ds AD l\n.ad l\n.nh\n"));
 }
 
