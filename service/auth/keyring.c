@@ -367,7 +367,8 @@ static void start_maker(struct keyring *k, size_t n, void (*run)(struct loop_tas
  * again at every try. */
 static void allow_for(struct request *r, const struct maker *m)
 {
-	r->deadline.us += clock_mono(m->ring->config.clock).us - m->begun.us;
+	int64_t us = clock_mono(m->ring->config.clock).us - m->begun.us;
+	r->deadline.us += r->deadline.us < INT64_MAX - us ? us : 0;
 }
 
 static void on_next_made(struct loop_task *task)

@@ -278,5 +278,8 @@ def test_of_any_document_ours_takes_what_google_takes_or_less(testee, document):
     reference = by_google(document)
     if reference is not None:  # where ours is wider, the test above says in what
         assert same(AllTypes.FromString(packed), reference)
+    message = AllTypes.FromString(packed)
+    if message.choice_null or message.null_value:
+        return  # whatever number it was, it is written as null
     written = testee.json(packed)  # and what it took it can write, and takes again as the same
-    assert same(AllTypes.FromString(testee.packed(written)), AllTypes.FromString(packed))
+    assert same(AllTypes.FromString(testee.packed(written)), message)
