@@ -37,7 +37,6 @@ def copy(tmp_path_factory):
     return root
 
 
-@pytest.mark.skipif(program.SANITIZED, reason="it is the check that is tried, not the programs")
 @pytest.mark.parametrize("file, old, new, told", [
     ("README.md", "--check-store", "--check-stores", "no program has --check-stores"),
     ("docs/POSTGRESQL.md", "--cache-ttl", "--cache-tll", "no program has --cache-tll"),
