@@ -57,6 +57,11 @@ def refused(call, *arguments, **keywords):
     raise AssertionError("it should have failed")
 
 
+def other_than(secret):
+    """All but the last character of it."""
+    return secret[:-1] + ("y" if secret.endswith("x") else "x")
+
+
 def live(service, gateway, osmo, tmp_path):
     """Everything that is done with secrets, well and badly. Returns the secrets, and what was answered
     to calls whose answer is not a secret."""
@@ -92,7 +97,7 @@ def live(service, gateway, osmo, tmp_path):
             reply = http("GET", f"/api/auth/jwt/access_token?access_token={machine}", url=base, ok=True)
             found += re.findall(r"eyJ[\w.-]+", reply.text)
             note(http("GET", f"/api/auth/access_token?access_token={machine}", url=base))
-            note(http("GET", f"/api/auth/jwt/access_token?access_token={machine[:-1]}x", url=base, ok=False))
+            note(http("GET", f"/api/auth/jwt/access_token?access_token={other_than(machine)}", url=base, ok=False))
             note(http("GET", f"/v1/nowhere/{machine}?token={machine}", url=base, ok=False))
             note(http("GET", f"/v1/tokens/{machine}", url=base, ok=False, headers=admin))
             note(http("GET", "/v1/whoami", url=base, ok=False, headers={"Authorization": f"Bearer {machine} x"}))
@@ -111,7 +116,7 @@ def live(service, gateway, osmo, tmp_path):
         # credentials that are bad in each way
         guess = secrets.token_hex(32)
         found.append(guess)
-        for bad in (made.secret[:-1] + "x", guess, jwt[:-4] + "AAAA", machine + machine):
+        for bad in (other_than(made.secret), guess, jwt[:-4] + "AAAA", machine + machine):
             answers.append(refused(tokens.WhoAmI, {}, token=bad))
             answers.append(refused(auth.Exchange, {"token": bad}))
         answers.append(refused(tokens.WhoAmI, {}, metadata=[
