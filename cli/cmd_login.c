@@ -3,14 +3,17 @@
 
 #include "cli/jwt.h"
 #include "cli/session.h"
+#include "common/base/cleanup.h"
 #include "common/base/secret.h"
 #include "common/base/xalloc.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -79,44 +82,62 @@ static int choose_url(struct cli *c, char **ret)
 
 /* ---- the token ---- */
 
-static struct termios terminal_before; /* for restore_terminal, which runs in a signal handler */
+/* A terminal that does not show what is typed. SIGINT is read from a descriptor meanwhile, not
+ * handled: no moment between the question and the read in which Ctrl-C is lost. */
+struct hidden_typing {
+	struct termios before;
+	sigset_t mask_before;
+	int interrupts; /* signalfd */
+};
 
-static void restore_terminal(int signal_number)
+static bool hide_typing(struct hidden_typing *h, int fd)
 {
-	(void)signal_number;
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &terminal_before);
-	_exit(EXIT_INTERRUPTED);
-}
-
-/* Asks at the terminal on standard input, without showing what is typed; Ctrl-C leaves the terminal
- * as it was. */
-static void hide_typing(struct sigaction *ret_before)
-{
-	const struct sigaction action = {.sa_handler = restore_terminal};
-	sigaction(SIGINT, &action, ret_before);
-	struct termios quiet = terminal_before;
+	if (!isatty(fd) || tcgetattr(fd, &h->before))
+		return false;
+	sigset_t interrupts;
+	sigemptyset(&interrupts);
+	sigaddset(&interrupts, SIGINT);
+	sigprocmask(SIG_BLOCK, &interrupts, &h->mask_before);
+	h->interrupts = signalfd(-1, &interrupts, SFD_CLOEXEC);
+	if (h->interrupts < 0) /* better an echo that stays off than a Ctrl-C that does nothing */
+		sigprocmask(SIG_SETMASK, &h->mask_before, NULL);
+	struct termios quiet = h->before;
 	quiet.c_lflag &= ~(tcflag_t)ECHO;
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+	tcsetattr(fd, TCSAFLUSH, &quiet);
 	fputs("Token: ", stderr);
+	return true;
 }
 
-static void show_typing(const struct sigaction *before)
+static void show_typing(struct hidden_typing *h, int fd)
 {
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &terminal_before);
-	sigaction(SIGINT, before, NULL);
+	tcsetattr(fd, TCSAFLUSH, &h->before);
 	fputc('\n', stderr);
+	if (h->interrupts >= 0)
+		close(h->interrupts);
+	sigprocmask(
+		SIG_SETMASK, &h->mask_before, NULL); /* a Ctrl-C not read ends the program here */
+}
+
+/* Waits for a line, or for Ctrl-C: false. */
+static bool wait_for_typing(const struct hidden_typing *h, int fd)
+{
+	struct pollfd on[] = {
+		{.fd = fd, .events = POLLIN}, {.fd = h->interrupts, .events = POLLIN}};
+	while (poll(on, ARRAY_SIZE(on), -1) < 0 && errno == EINTR)
+		;
+	return !on[1].revents;
 }
 
 /* Reads up to the end; from a terminal one line, which is not shown. */
 static bool read_secret(int fd, char *p, size_t max, size_t *ret_n)
 {
-	bool terminal = fd == STDIN_FILENO && isatty(fd) && tcgetattr(fd, &terminal_before) == 0;
-	struct sigaction before;
-	if (terminal)
-		hide_typing(&before);
+	struct hidden_typing hidden;
+	bool terminal = hide_typing(&hidden, fd);
 	size_t n = 0;
 	ssize_t got = 1;
 	while (n < max && got > 0 && !(terminal && n && p[n - 1] == '\n')) {
+		if (terminal && !wait_for_typing(&hidden, fd))
+			break; /* the signal is still pending: show_typing() lets it through */
 		got = read(fd, p + n, max - n);
 		if (got < 0 && errno == EINTR)
 			got = 1;
@@ -125,7 +146,7 @@ static bool read_secret(int fd, char *p, size_t max, size_t *ret_n)
 	}
 	int error = errno;
 	if (terminal)
-		show_typing(&before);
+		show_typing(&hidden, fd);
 	errno = error;
 	*ret_n = n;
 	return got >= 0;
