@@ -7,6 +7,7 @@
 #include "common/base/xalloc.h"
 #include "common/event/loop.h"
 #include "common/net/address.h"
+#include "common/net/listener.h"
 #include "common/net/tls.h"
 #include "gateway/http_gzip.h"
 
@@ -40,6 +41,9 @@ enum {
 	SLOW_HEAD_MS = 1000, /* at the cap, a head that takes longer may be given up */
 	TICK_MIN_MS = 5,
 	TICK_MAX_MS = 500,
+	/* From the end of new connections to the close of the listeners: a handshake under way
+	 * becomes a connection of the queue. More than a round trip within a cluster. */
+	LAST_HANDSHAKES_MS = 25,
 };
 
 /* What a connection waits for, and so which deadline it has. Each wait is a list of the server;
@@ -1065,9 +1069,9 @@ static void accept_the_rest(struct http_server *s)
 	}
 }
 
-/* One turn after the listeners were disabled. libevent tells epoll of a change only when it waits
- * next, and a socket that has duplicates on other loops (unix) stays in the epoll set, for ever
- * readable, if it is closed before. */
+/* LAST_HANDSHAKES_MS after the listeners were disabled. Never in the same turn: libevent tells
+ * epoll of a change only when it waits next, and a socket that has duplicates on other loops (unix)
+ * stays in the epoll set, for ever readable, if it is closed before. */
 static void on_close_listeners(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
@@ -1148,9 +1152,13 @@ void http_server_stop(
 	s->on_stopped = on_stopped;
 	s->stopped_arg = arg;
 	event_del(s->accept_again);
-	list_for_each (node, &s->listeners)
-		evconnlistener_disable(container_of(node, struct server_listener, node)->listener);
-	event_add(s->close_listeners, &(const struct timeval){.tv_sec = 0});
+	list_for_each (node, &s->listeners) {
+		struct server_listener *l = container_of(node, struct server_listener, node);
+		evconnlistener_disable(l->listener);
+		listener_refuse(evconnlistener_get_fd(l->listener));
+	}
+	event_add(s->close_listeners,
+		&(const struct timeval){.tv_usec = LAST_HANDSHAKES_MS * US_PER_MS});
 	if (s->options.drain_idle_ms < s->options.idle_timeout_ms)
 		s->timeout_us[WAIT_IDLE] = (int64_t)s->options.drain_idle_ms * US_PER_MS;
 	list_for_each (node, &s->waits[WAIT_HEAD]) {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/cleanup.h"
 #include "common/net/address.h"
 #include "common/net/listener.h"
 #include "common/net/socket_lock.h"
@@ -30,7 +31,9 @@ static int connect_to(const struct address *a)
 	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(fd >= 0);
 	if (connect(fd, (const struct sockaddr *)&ss, length) < 0) {
+		int error = errno;
 		close(fd);
+		errno = error;
 		return -1;
 	}
 	return fd;
@@ -137,6 +140,45 @@ static void an_address_of_another_machine_is_refused(void **state)
 		"cannot listen on 192.0.2.1:0: bind: Cannot assign requested address");
 }
 
+static void a_refusing_listener_keeps_the_connections_that_it_has(void **state)
+{
+	(void)state;
+	static const char *const addresses[] = {"127.0.0.1:0", "[::1]:0"};
+	for (size_t k = 0; k < ARRAY_SIZE(addresses); k++) {
+		struct address a = parse(addresses[k]);
+		struct sockaddr_storage ss;
+		socklen_t length;
+		struct listener *l = NULL;
+		assert_ok(listener_open(&a, 1, NULL, &l));
+		a = *listener_address(l);
+		int before = connect_to(&a);
+		assert_true(before >= 0);
+		int fd = listener_take_socket(l, 0);
+		listener_refuse(fd);
+		assert_ok(address_resolve(&a, &ss, &length));
+		int after = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		assert_int_equal(connect(after, (const struct sockaddr *)&ss, length), -1);
+		assert_int_equal(errno, EINPROGRESS);
+		struct pollfd p = {.fd = after, .events = POLLOUT};
+		assert_int_equal(poll(&p, 1, 50), 0); /* no answer, so none to be reset later */
+		/* What was begun goes on: bytes, and the end of both directions. */
+		assert_int_equal(send(before, "x", 1, MSG_NOSIGNAL), 1);
+		int accepted = accept(fd, NULL, NULL);
+		assert_true(accepted >= 0);
+		char byte = 0;
+		assert_int_equal(recv(accepted, &byte, 1, 0), 1);
+		assert_int_equal(byte, 'x');
+		assert_int_equal(accept_all(fd), 0);
+		close(fd);
+		assert_int_equal(connect_to(&a), -1);
+		assert_int_equal(errno, ECONNREFUSED);
+		close(after);
+		close(accepted);
+		close(before);
+		listener_close(l);
+	}
+}
+
 /* --- unix sockets --- */
 
 static char folder[] = "/tmp/test_listener.XXXXXX";
@@ -191,6 +233,23 @@ static void a_unix_socket_is_shared_by_the_loops_and_removed_at_the_end(void **s
 	listener_close(l);
 	assert_false(exists(a.path, ""));
 	assert_false(exists(a.path, ".lock"));
+}
+
+static void a_unix_socket_is_not_refused_to_its_other_loops(void **state)
+{
+	(void)state;
+	struct address a = in_folder("refusing");
+	struct listener *l = NULL;
+	assert_ok(listener_open(&a, 2, NULL, &l));
+	int first = listener_take_socket(l, 0), second = listener_take_socket(l, 1);
+	listener_refuse(first);
+	close(first);
+	int fd = connect_to(&a);
+	assert_true(fd >= 0);
+	assert_int_equal(accept_all(second), 1);
+	close(second);
+	close(fd);
+	listener_close(l);
 }
 
 static void the_mode_of_a_unix_socket_is_an_option(void **state)
@@ -304,7 +363,9 @@ int main(void)
 		cmocka_unit_test(a_port_in_use_is_an_error_also_with_several_sockets),
 		cmocka_unit_test(a_port_is_free_again_once_it_is_closed),
 		cmocka_unit_test(an_address_of_another_machine_is_refused),
+		cmocka_unit_test(a_refusing_listener_keeps_the_connections_that_it_has),
 		cmocka_unit_test(a_unix_socket_is_shared_by_the_loops_and_removed_at_the_end),
+		cmocka_unit_test(a_unix_socket_is_not_refused_to_its_other_loops),
 		cmocka_unit_test(the_mode_of_a_unix_socket_is_an_option),
 		cmocka_unit_test(a_unix_socket_in_use_is_left_alone),
 		cmocka_unit_test(a_socket_of_a_stranger_is_left_alone_while_it_answers),
