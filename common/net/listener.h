@@ -43,9 +43,9 @@ int listener_take_socket(struct listener *l, size_t i);
 /* What is really bound: the kernel's port where 0 was asked for. Lives as long as @l. */
 const struct address *listener_address(const struct listener *l);
 
-/* Lets no new connection begin on the listening TCP socket @fd, and keeps those that have: what is in
- * its queue, or in the middle of the handshake, can still be accepted. Without it a connection that
- * comes between the last accept and the close is reset, with the request in it lost. The first
+/* Lets no new connection begin on the listening TCP socket @fd, and keeps those that have: what is
+ * in its queue, or in the middle of the handshake, can still be accepted. Without it a connection
+ * that comes between the last accept and the close is reset, with the request in it lost. The first
  * packet (SYN) is dropped, so its client asks again in a second and is refused then, or finds
  * another server. Where the kernel will not, nothing changes; nor for a unix socket, which knows no
  * handshake and has duplicates on loops that may go on. */

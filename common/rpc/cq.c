@@ -2,22 +2,37 @@
 #include "common/rpc/cq.h"
 
 #include "common/base/xalloc.h"
+#include "common/rpc/core_context.h"
 #include "common/rpc/library.h"
 #include "common/rpc/tsan.h"
 
+#include <assert.h>
 #include <grpc/support/time.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+
+enum {
+	MAX_STARTS = 64, /* at most so many wait for others */
+	/* After one that waited in vain so many do not wait: to look for others costs a system
+	 * call. */
+	NOT_WAITING = 8,
+};
 
 struct cq {
 	grpc_completion_queue *core;
 	pthread_t thread;
 	bool has_thread;
 	char name[16];
+	struct { /* the thread's */
+		struct cq_start *first, *last;
+		unsigned n;
+		unsigned not_waiting; /* so many more are started at once */
+		bool in_context;
+	} starts;
 };
 
-static _Thread_local const struct cq *current;
+static _Thread_local struct cq *current;
 
 struct cq *cq_new(const char *name)
 {
@@ -27,19 +42,67 @@ struct cq *cq_new(const char *name)
 	return q;
 }
 
+/* Also of those that are added meanwhile. */
+static void start_all(void *arg)
+{
+	struct cq *q = arg;
+	while (q->starts.first) {
+		struct cq_start *s = q->starts.first;
+		q->starts.first = s->next_;
+		s->start(s);
+	}
+	q->starts.n = 0;
+}
+
+static void flush(struct cq *q)
+{
+	q->starts.in_context = core_context_is_known();
+	if (q->starts.in_context)
+		core_context_run(start_all, q);
+	else
+		start_all(q);
+	q->starts.in_context = false;
+}
+
+void cq_start_soon(struct cq *q, struct cq_start *s)
+{
+	assert(cq_is_current(q));
+	s->next_ = NULL;
+	if (q->starts.first)
+		q->starts.last->next_ = s;
+	else
+		q->starts.first = s;
+	q->starts.last = s;
+	q->starts.n++;
+}
+
 static void *run(void *arg)
 {
-	const struct cq *q = arg;
-	const struct cq *outer = current;
+	struct cq *q = arg;
+	struct cq *outer = current;
 	current = q;
 	for (;;) {
-		grpc_event event = grpc_completion_queue_next(
-			q->core, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+		grpc_event event = grpc_completion_queue_next(q->core,
+			q->starts.n ? gpr_inf_past(GPR_CLOCK_REALTIME)
+				    : gpr_inf_future(GPR_CLOCK_REALTIME),
+			NULL);
+		if (event.type == GRPC_QUEUE_TIMEOUT) {
+			if (q->starts.n == 1)
+				q->starts.not_waiting = NOT_WAITING;
+			flush(q);
+			continue;
+		}
 		if (event.type == GRPC_QUEUE_SHUTDOWN)
-			break;
+			break; /* of a server without calls, so nobody waits to be answered */
 		struct cq_tag *tag = event.tag;
 		tsan_take_over(tag);
 		tag->run(tag, event.success != 0);
+		if (q->starts.n && q->starts.not_waiting) {
+			q->starts.not_waiting--;
+			flush(q);
+		} else if (q->starts.n == MAX_STARTS) {
+			flush(q);
+		}
 	}
 	current = outer;
 	return NULL;
@@ -94,7 +157,9 @@ void cq_hand_over(struct cq_tag *tag)
 void cq_start_batch(grpc_call *call, const grpc_op *ops, size_t n, struct cq_tag *tag)
 {
 	cq_hand_over(tag);
-	grpc_call_error error = grpc_call_start_batch(call, ops, n, tag, NULL);
+	grpc_call_error error = current && current->starts.in_context
+					? core_start_batch(call, ops, n, tag)
+					: grpc_call_start_batch(call, ops, n, tag, NULL);
 	if (error != GRPC_CALL_OK) {
 		fprintf(stderr, "fatal: gRPC refused a batch: %s\n",
 			grpc_call_error_to_string(error));

@@ -19,6 +19,11 @@ struct cq_tag {
 	void (*run)(struct cq_tag *tag, bool ok);
 };
 
+struct cq_start {
+	void (*start)(struct cq_start *s); /* @s is not used after */
+	struct cq_start *next_;
+};
+
 /* @name of the thread, 15 bytes at most. The library must be up (library.h). */
 struct cq *cq_new(const char *name);
 void cq_start(struct cq *q);
@@ -30,6 +35,10 @@ void cq_free(struct cq *q);
 grpc_completion_queue *cq_core(struct cq *q);
 /* True on the queue's thread. */
 bool cq_is_current(const struct cq *q);
+
+/* On the queue's thread: calls @s->start once what has come was looked at, in one go with others.
+ * The batches that are started there leave in one write for each connection (core_context.h). */
+void cq_start_soon(struct cq *q, struct cq_start *s);
 
 /* Before @tag goes to gRPC by any other way than cq_start_batch. */
 void cq_hand_over(struct cq_tag *tag);

@@ -5,9 +5,8 @@
  * stops taking calls, so those that were on their way then are answered with CANCELLED, and every
  * rolling restart under load loses some. RFC 9113, 6.8 says how it goes without loss: send GOAWAY,
  * serve what still comes, close when the streams are done. gRPC does just that for connections that
- * have grown old; the C++ method behind it is exported by the library, and called here. As it is no
- * promise of gRPC's, it is done for the versions that it was tried with, and otherwise not: a
- * shutdown is then as gRPC has it.
+ * have grown old, and so does this where core_context.h can; a shutdown is otherwise as gRPC has
+ * it.
  *
  * It can go when grpc.h has a function for it. Threads: any. */
 #pragma once

@@ -30,6 +30,7 @@ static void on_requested(struct cq_tag *tag, bool ok);
 static void on_received(struct cq_tag *tag, bool ok);
 static void on_closed(struct cq_tag *tag, bool ok);
 static void on_sent(struct cq_tag *tag, bool ok);
+static void answer_now(struct cq_start *s);
 
 /* Slots */
 
@@ -41,6 +42,7 @@ static struct server_call *slot_new(struct server_queue *q)
 	c->received.run = on_received;
 	c->closed.run = on_closed;
 	c->sent.run = on_sent;
+	c->answer_soon.start = answer_now;
 	grpc_call_details_init(&c->details);
 	grpc_metadata_array_init(&c->metadata);
 	c->arena = arena_new();
@@ -191,6 +193,11 @@ static void send_answer(struct server_call *c, bool with_close)
 	cq_start_batch(c->rpc, ops, (size_t)(op - ops), &c->sent);
 }
 
+static void answer_now(struct cq_start *s)
+{
+	send_answer(container_of(s, struct server_call, answer_soon), true);
+}
+
 static void on_sent(struct cq_tag *tag, bool ok)
 {
 	(void)ok; /* a peer that is gone does not matter any more */
@@ -231,7 +238,7 @@ static void settle(struct server_call *c)
 		}
 		call_unref(&c->call);
 	}
-	send_answer(c, true);
+	cq_start_soon(c->queue->cq, &c->answer_soon);
 }
 
 void server_call_refuse(struct server_call *c, struct status status)

@@ -64,6 +64,7 @@ struct server_call {
 	struct server_queue *queue;
 	struct server_call *next; /* in a list of free slots */
 	struct cq_tag requested, received, closed, sent;
+	struct cq_start answer_soon;
 	atomic_int answer; /* enum answer in server_call.c */
 
 	grpc_call *rpc;

@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -349,6 +350,35 @@ def call_many(channel, n, method="Set", body=b""):
 def test_ten_thousand_calls_are_answered(channel, method):
     n = 2000 if program.SANITIZED else 10000
     assert call_many(channel, n, method) == [grpc.StatusCode.OK] * n
+
+
+def segments_received(connection):
+    info = connection.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    return struct.unpack_from("=I", info, 156)[0]  # tcpi_data_segs_in of struct tcp_info
+
+
+def test_calls_that_come_together_are_answered_together(start):
+    """What came in one segment is answered in a few, not in one for each call (common/rpc/core_context.h)."""
+    calls, rounds = 40, 20
+    call = h2raw.request(f"/{SERVICE}/WhoAmI".encode())
+    least = calls
+    with h2raw.Connection(start().address) as c:
+        for i in range(rounds):
+            streams = range(2 * calls * i + 1, 2 * calls * (i + 1), 2)
+            before = segments_received(c)
+            c.send(b"".join(h2raw.frame(h2raw.HEADERS, h2raw.END_HEADERS, stream, call) +
+                            h2raw.frame(h2raw.DATA, h2raw.END_STREAM, stream, bytes(5)) for stream in streams))
+            messages, ended = [], set()
+            while len(ended) < calls:
+                kind, flags, stream, _ = c.until(h2raw.HEADERS, h2raw.DATA, h2raw.RST_STREAM)
+                assert kind != h2raw.RST_STREAM
+                if kind == h2raw.DATA:
+                    messages.append(stream)
+                elif flags & h2raw.END_STREAM:
+                    ended.add(stream)
+            assert sorted(messages) == list(streams) and ended == set(streams)
+            least = min(least, segments_received(c) - before)
+    assert least <= calls / 4
 
 
 def test_more_calls_than_streams_wait_their_turn(channel):

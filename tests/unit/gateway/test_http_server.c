@@ -169,7 +169,8 @@ static void wait_ms(struct world *w, int64_t ms)
 	}
 }
 
-/* The loop runs until a drain has closed the listeners: by the clock of the kernel, not the server's. */
+/* The loop runs until a drain has closed the listeners: by the clock of the kernel, not the
+ * server's. */
 static void wait_closed_listeners(struct world *w)
 {
 	const struct timeval end = {.tv_usec = 60000};
@@ -1496,8 +1497,7 @@ int main(void)
 		cmocka_unit_test(a_flood_past_the_cap_is_dropped),
 		cmocka_unit_test(a_server_that_stops_finishes_what_it_began),
 		cmocka_unit_test(the_grace_ends_what_takes_too_long),
-		cmocka_unit_test(
-			a_server_without_connections_stops_soon_but_not_inside_the_call),
+		cmocka_unit_test(a_server_without_connections_stops_soon_but_not_inside_the_call),
 		cmocka_unit_test(connections_that_wait_to_be_accepted_are_served_while_draining),
 		cmocka_unit_test(a_unix_socket_goes_on_when_one_of_its_loops_stops),
 		cmocka_unit_test(tls_serves_the_same_and_knows_who_calls),
