@@ -3,23 +3,20 @@
 
 #include "common/base/str.h"
 #include "common/base/xalloc.h"
+#include "common/net/tls_context.h"
 #include "common/net/tls_error.h"
 
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct tls_server {
 	char *cert_file, *key_file, *client_ca_file; /* client_ca_file may be NULL */
 	enum tls_client_auth client_auth;
-	struct {
-		pthread_mutex_t lock;
-		SSL_CTX *context;
-	} shared; /* any thread, locked */
+	struct tls_context context;
 };
 
 DEFINE_CLEANUP(SSL_CTX *, SSL_CTX_free);
@@ -100,12 +97,12 @@ struct status tls_server_new(const struct tls_options *o, struct tls_server **re
 {
 	TRY(check(o));
 	_cleanup_(tls_server_freep) struct tls_server *t = xnew(struct tls_server);
-	pthread_mutex_init(&t->shared.lock, NULL);
+	tls_context_init(&t->context);
 	t->cert_file = xstrdup(o->cert_file);
 	t->key_file = xstrdup(o->key_file);
 	t->client_ca_file = o->client_ca_file ? xstrdup(o->client_ca_file) : NULL;
 	t->client_auth = o->client_auth;
-	TRY(context_new(t, &t->shared.context));
+	TRY(tls_server_reload(t));
 	*ret = TAKE_PTR(t);
 	return status_ok();
 }
@@ -114,8 +111,7 @@ void tls_server_free(struct tls_server *t)
 {
 	if (!t)
 		return;
-	SSL_CTX_free(t->shared.context);
-	pthread_mutex_destroy(&t->shared.lock);
+	tls_context_done(&t->context);
 	free(t->cert_file);
 	free(t->key_file);
 	free(t->client_ca_file);
@@ -126,22 +122,13 @@ struct status tls_server_reload(struct tls_server *t)
 {
 	SSL_CTX *fresh = NULL;
 	TRY(context_new(t, &fresh));
-	pthread_mutex_lock(&t->shared.lock);
-	SSL_CTX *old = t->shared.context;
-	t->shared.context = fresh;
-	pthread_mutex_unlock(&t->shared.lock);
-	SSL_CTX_free(old); /* sessions hold references of their own */
+	tls_context_replace(&t->context, fresh);
 	return status_ok();
 }
 
 SSL *tls_server_session(struct tls_server *t)
 {
-	pthread_mutex_lock(&t->shared.lock);
-	SSL *ssl = SSL_new(t->shared.context);
-	pthread_mutex_unlock(&t->shared.lock);
-	if (!ssl)
-		abort(); /* out of memory, as in xalloc */
-	return ssl;
+	return tls_context_session(&t->context);
 }
 
 /* A name that would garble a log line or end early in C is no name. */

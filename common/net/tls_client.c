@@ -2,13 +2,13 @@
 #include "common/net/tls_client.h"
 
 #include "common/base/xalloc.h"
+#include "common/net/tls_context.h"
 #include "common/net/tls_error.h"
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,10 +20,7 @@ enum {
 struct tls_client {
 	char *files[N_FILES]; /* CA, certificate, key; NULL where there is none */
 	char *server_name;
-	struct {
-		pthread_mutex_t lock;
-		SSL_CTX *context;
-	} shared; /* any thread, locked */
+	struct tls_context context;
 };
 
 DEFINE_CLEANUP(SSL_CTX *, SSL_CTX_free);
@@ -94,12 +91,12 @@ struct status tls_client_new(const struct tls_client_options *o, struct tls_clie
 			"the name that a TLS server must have needs 1 to %d characters, got %zu",
 			MAX_NAME_BYTES, n);
 	_cleanup_(tls_client_freep) struct tls_client *t = xnew(struct tls_client);
-	pthread_mutex_init(&t->shared.lock, NULL);
+	tls_context_init(&t->context);
 	t->files[CA] = copy(o->ca_file);
 	t->files[CERT] = copy(o->cert_file);
 	t->files[KEY] = copy(o->key_file);
 	t->server_name = copy(o->server_name);
-	TRY(context_new(t, &t->shared.context));
+	TRY(tls_client_reload(t));
 	*ret = TAKE_PTR(t);
 	return status_ok();
 }
@@ -108,8 +105,7 @@ void tls_client_free(struct tls_client *t)
 {
 	if (!t)
 		return;
-	SSL_CTX_free(t->shared.context);
-	pthread_mutex_destroy(&t->shared.lock);
+	tls_context_done(&t->context);
 	for (size_t i = 0; i < N_FILES; i++)
 		free(t->files[i]);
 	free(t->server_name);
@@ -120,11 +116,7 @@ struct status tls_client_reload(struct tls_client *t)
 {
 	SSL_CTX *fresh = NULL;
 	TRY(context_new(t, &fresh));
-	pthread_mutex_lock(&t->shared.lock);
-	SSL_CTX *old = t->shared.context;
-	t->shared.context = fresh;
-	pthread_mutex_unlock(&t->shared.lock);
-	SSL_CTX_free(old); /* sessions hold references of their own */
+	tls_context_replace(&t->context, fresh);
 	return status_ok();
 }
 
@@ -145,10 +137,8 @@ static bool expect(SSL *ssl, const char *name)
 
 SSL *tls_client_session(struct tls_client *t, const char *host)
 {
-	pthread_mutex_lock(&t->shared.lock);
-	SSL *ssl = SSL_new(t->shared.context);
-	pthread_mutex_unlock(&t->shared.lock);
-	if (!ssl || !expect(ssl, t->server_name ? t->server_name : host))
+	SSL *ssl = tls_context_session(&t->context);
+	if (!expect(ssl, t->server_name ? t->server_name : host))
 		abort(); /* out of memory, as in xalloc */
 	return ssl;
 }

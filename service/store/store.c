@@ -41,6 +41,34 @@ const char *store_op_name(enum store_op_type type)
 	return names[type];
 }
 
+bool store_op_is_write(enum store_op_type type)
+{
+	switch (type) {
+	case STORE_OP_TOKEN_INSERT:
+	case STORE_OP_TOKEN_REPLACE:
+	case STORE_OP_TOKEN_DELETE:
+	case STORE_OP_TOKENS_DELETE:
+	case STORE_OP_TOKENS_PURGE:
+	case STORE_OP_TOKENS_USED:
+	case STORE_OP_PROFILE_CHANGE:
+	case STORE_OP_ROLE_PUT:
+	case STORE_OP_ROLE_DELETE:
+	case STORE_OP_SETTING_INIT:
+	case STORE_OP_SETTING_PUT:
+		return true;
+	case STORE_OP_TOKEN_BY_HASH:
+	case STORE_OP_TOKEN_BY_NAME:
+	case STORE_OP_TOKEN_LIST:
+	case STORE_OP_PROFILE_GET:
+	case STORE_OP_ROLES_LOAD:
+	case STORE_OP_SETTING_GET:
+	case STORE_OP_CHECK:
+	case STORE_OP_COUNT:
+		return false;
+	}
+	return false;
+}
+
 /* --- The life of an operation --- */
 
 /* With room for texts of @n_bytes in @n_texts pieces. */
@@ -207,6 +235,16 @@ void store_op_finish(struct store_op *op, struct status status)
 		store_op_clear(op);
 	op->task.run = deliver;
 	loop_post(op->waiter.home, &op->task);
+}
+
+void store_op_refuse(struct store_op *op, enum store_refusal why)
+{
+	if (why == STORE_FULL)
+		store_op_finish(op, status_error(STATUS_RESOURCE_EXHAUSTED,
+					    "too many operations wait for the token store"));
+	else
+		store_op_finish(
+			op, status_error(STATUS_UNAVAILABLE, "the token store is shut down"));
 }
 
 void store_op_finish_all(struct list *ops)

@@ -39,6 +39,8 @@ enum store_op_type {
 
 /* "token_insert": for logs and metrics. */
 const char *store_op_name(enum store_op_type type);
+/* Changes the database: belongs into a transaction, together with others. */
+bool store_op_is_write(enum store_op_type type);
 
 struct store_op {
 	struct list link;      /* the adapter's: where it waits */
@@ -142,6 +144,12 @@ bool store_query_takes_day(const struct store_token_query *q, struct date expire
 bool store_op_is_late(const struct store_op *op, struct mono_time now);
 /* Answers and forgets the operation; any thread. What came out counts only if @status is OK. */
 void store_op_finish(struct store_op *op, struct status status);
+enum store_refusal {
+	STORE_FULL,
+	STORE_SHUT_DOWN
+};
+/* Finishes what did not begin: RESOURCE_EXHAUSTED or UNAVAILABLE. */
+void store_op_refuse(struct store_op *op, enum store_refusal why);
 /* For a batch of answers: finishes each with its own op->status. */
 void store_op_finish_all(struct list *ops);
 

@@ -77,31 +77,9 @@ static void dispatch(struct pg_shard *s);
 
 bool pg_shard_is_write(const struct pg_shared *shared, const struct store_op *op)
 {
-	switch (op->type) {
-	case STORE_OP_TOKEN_INSERT:
-	case STORE_OP_TOKEN_REPLACE:
-	case STORE_OP_TOKEN_DELETE:
-	case STORE_OP_TOKENS_DELETE:
-	case STORE_OP_TOKENS_PURGE:
-	case STORE_OP_TOKENS_USED:
-	case STORE_OP_PROFILE_CHANGE:
-	case STORE_OP_ROLE_PUT:
-	case STORE_OP_ROLE_DELETE:
-	case STORE_OP_SETTING_INIT:
-	case STORE_OP_SETTING_PUT:
-		return true;
-	case STORE_OP_CHECK: /* tries a write if the last one failed */
+	if (op->type == STORE_OP_CHECK) /* tries a write if the last one failed */
 		return atomic_load(&shared->writes_fail);
-	case STORE_OP_TOKEN_BY_HASH:
-	case STORE_OP_TOKEN_BY_NAME:
-	case STORE_OP_TOKEN_LIST:
-	case STORE_OP_PROFILE_GET:
-	case STORE_OP_ROLES_LOAD:
-	case STORE_OP_SETTING_GET:
-	case STORE_OP_COUNT:
-		return false;
-	}
-	return false;
+	return store_op_is_write(op->type);
 }
 
 static void fail_all(struct list *ops, atomic_size_t *waiting, struct status status)

@@ -81,12 +81,10 @@ static void submit(struct store *store, struct store_op *op)
 		op->is_write ? &s->shared.waiting_writes : &s->shared.waiting_reads;
 	if (atomic_fetch_add(waiting, 1) >= s->shared.max_waiting) {
 		atomic_fetch_sub(waiting, 1);
-		store_op_finish(op, status_error(STATUS_RESOURCE_EXHAUSTED,
-					    "too many operations wait for the token store"));
+		store_op_refuse(op, STORE_FULL);
 	} else if (!pg_shard_submit(shard_for(s, op->waiter.home), op)) {
 		atomic_fetch_sub(waiting, 1);
-		store_op_finish(
-			op, status_error(STATUS_UNAVAILABLE, "the token store is shut down"));
+		store_op_refuse(op, STORE_SHUT_DOWN);
 	}
 }
 

@@ -658,34 +658,6 @@ struct status operation_purge_requests(
 
 /* --- All of them --- */
 
-bool operation_is_write(enum store_op_type type)
-{
-	switch (type) {
-	case STORE_OP_TOKEN_INSERT:
-	case STORE_OP_TOKEN_REPLACE:
-	case STORE_OP_TOKEN_DELETE:
-	case STORE_OP_TOKENS_DELETE:
-	case STORE_OP_TOKENS_PURGE:
-	case STORE_OP_TOKENS_USED:
-	case STORE_OP_PROFILE_CHANGE:
-	case STORE_OP_ROLE_PUT:
-	case STORE_OP_ROLE_DELETE:
-	case STORE_OP_SETTING_INIT:
-	case STORE_OP_SETTING_PUT:
-		return true;
-	case STORE_OP_TOKEN_BY_HASH:
-	case STORE_OP_TOKEN_BY_NAME:
-	case STORE_OP_TOKEN_LIST:
-	case STORE_OP_PROFILE_GET:
-	case STORE_OP_ROLES_LOAD:
-	case STORE_OP_SETTING_GET:
-	case STORE_OP_CHECK:
-	case STORE_OP_COUNT:
-		return false;
-	}
-	return false;
-}
-
 struct status operation_run(struct connection *c, struct store_op *op, struct unix_time now,
 	struct operation_effect *effect)
 {

@@ -9,11 +9,6 @@
 #include "service/store/sqlite/connection.h"
 #include "service/store/store_ops.h"
 
-#include <stdbool.h>
-
-/* Changes the database, and belongs to the writer's connection and into a transaction. */
-bool operation_is_write(enum store_op_type type);
-
 /* What a write does to the counters, once it is committed. */
 struct operation_effect {
 	int64_t user_tokens, service_tokens;

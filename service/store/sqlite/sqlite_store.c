@@ -413,17 +413,15 @@ static void *checkpointer_main(void *arg)
 static void submit(struct store *store, struct store_op *op)
 {
 	struct sqlite_store *s = of_store(store);
-	struct op_queue *queue = operation_is_write(op->type) ? &s->writes : &s->reads;
+	struct op_queue *queue = store_op_is_write(op->type) ? &s->writes : &s->reads;
 	switch (op_queue_push(queue, op)) {
 	case OP_QUEUE_OK:
 		break;
 	case OP_QUEUE_FULL:
-		store_op_finish(op, status_error(STATUS_RESOURCE_EXHAUSTED,
-					    "too many operations wait for the token store"));
+		store_op_refuse(op, STORE_FULL);
 		break;
 	case OP_QUEUE_CLOSED:
-		store_op_finish(
-			op, status_error(STATUS_UNAVAILABLE, "the token store is shut down"));
+		store_op_refuse(op, STORE_SHUT_DOWN);
 		break;
 	}
 }
