@@ -101,8 +101,9 @@ static const struct {
 		COUNT("gone", "-")
 		"SELECT " COLUMNS ", " NOTIFY_TOKEN " FROM gone"},
 	[PG_TOKENS_DELETE] = {"tokens_delete",
-		"WITH i AS (SELECT kind, owner, name FROM token WHERE kind = $3 AND owner = $4 "
-		"ORDER BY name LIMIT $5 FOR UPDATE), gone AS (DELETE FROM token t USING i "
+		"WITH i AS (SELECT kind, owner, name FROM token "
+		"WHERE kind = $3 AND owner >= $4 AND owner <= $4 "
+		"ORDER BY owner, name LIMIT $5 FOR UPDATE), gone AS (DELETE FROM token t USING i "
 		"WHERE t.kind = i.kind AND t.owner = i.owner AND t.name = i.name "
 		"RETURNING " COLUMNS_OF_T "), "
 		COUNT("gone", "-")
@@ -129,11 +130,12 @@ static const struct {
 		"SELECT " COLUMNS " FROM token WHERE old_hash = $1 LIMIT 1"},
 	[PG_TOKEN_BY_NAME] = {"token_by_name",
 		"SELECT " COLUMNS " FROM token WHERE kind = $1 AND owner = $2 AND name = $3"},
-	/* $3 is the place of the page: where it begins; $4 is the name that is behind us. */
+	/* $3 is the place of the page: where it begins; $4 is the name that is behind us. The owner
+	 * is in the order, so that no plan walks through all owners' names. */
 	[PG_TOKENS_OF_OWNER] = {"tokens_of_owner",
 		"SELECT " COLUMNS " FROM token "
-		"WHERE kind = $1 AND owner = $2 AND name >= $3 AND name <> $4 AND name <= $5 "
-		"ORDER BY name LIMIT $6"},
+		"WHERE kind = $1 AND (owner, name) >= ($2, $3) AND (owner, name) <= ($2, $5) "
+		"AND name <> $4 ORDER BY owner, name LIMIT $6"},
 	[PG_TOKENS_OF_ALL] = {"tokens_of_all",
 		"SELECT " COLUMNS " FROM token "
 		"WHERE kind = $1 AND (name, owner) > ($2, $3) AND name <= $4 "
@@ -141,11 +143,11 @@ static const struct {
 	/* By days, which no index of these is in the order of: as many are looked at as are in
 	 * reach, and the last of those is given whether it is wanted or not, with its place. */
 	[PG_TOKENS_SEARCH_OWNER] = {"tokens_search_owner",
-		"SELECT " COLUMNS ", place FROM (SELECT *, row_number() OVER (ORDER BY name) AS place "
+		"SELECT " COLUMNS ", place FROM (SELECT *, row_number() OVER (ORDER BY owner, name) AS place "
 		"FROM (SELECT " COLUMNS " FROM token "
-		"WHERE kind = $1 AND owner = $2 AND name >= $3 AND name <> $4 AND name <= $5 "
-		"ORDER BY name LIMIT $7) AS near) AS near "
-		"WHERE expires_day BETWEEN $8 AND $9 OR place = $7 ORDER BY name LIMIT $6"},
+		"WHERE kind = $1 AND (owner, name) >= ($2, $3) AND (owner, name) <= ($2, $5) "
+		"AND name <> $4 ORDER BY owner, name LIMIT $7) AS near) AS near "
+		"WHERE expires_day BETWEEN $8 AND $9 OR place = $7 ORDER BY owner, name LIMIT $6"},
 	/* The index alone says which of them are wanted. */
 	[PG_TOKENS_SEARCH_ALL] = {"tokens_search_all",
 		"SELECT " COLUMNS_OF_T ", near.place FROM (SELECT *, "

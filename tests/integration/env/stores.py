@@ -26,8 +26,8 @@ class Sqlite:
 class PostgresStore:
     """A server, with a database for each folder."""
 
-    def __init__(self):
-        self.server = Postgres()
+    def __init__(self, *settings):
+        self.server = Postgres(*settings)
         self.databases = {}  # by folder
 
     def options(self, folder):

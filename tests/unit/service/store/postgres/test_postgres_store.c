@@ -293,8 +293,9 @@ static void names_with_an_index_are_ordered_by_bytes(void **state)
 		"0");
 }
 
-/* The plan that a session with our settings keeps for a statement. */
-static void assert_plan_uses_indexes(const struct pair *p, enum pg_statement id)
+/* What @wanted gives of `plans (line)`, the plan that a session with our settings keeps for a
+ * statement. */
+static const char *ask_plan(const struct pair *p, enum pg_statement id, const char *wanted)
 {
 	_cleanup_buf_ struct buf sql;
 	const char *text = pg_statement_text(id);
@@ -312,13 +313,38 @@ static void assert_plan_uses_indexes(const struct pair *p, enum pg_statement id)
 	for (long i = 0; i < n; i++)
 		buf_append_str(&sql, i ? STR(", NULL") : STR("(NULL"));
 	buf_append_str(&sql, n ? STR(")") : STR(""));
-	buf_append_str(&sql, STR("' LOOP INSERT INTO plans VALUES (l); END LOOP; END $do$; "
-				 "SELECT coalesce(string_agg(line, E'\\n'), '') FROM plans "
-				 "WHERE line ~ 'Seq Scan on (token|request|profile|setting)' "
-				 "OR line ~ 'Sort'"));
-	const char *bad = pg_server_sql(p->one.server, p->one.database, sql.p);
+	buf_printf(&sql, "' LOOP INSERT INTO plans VALUES (l); END LOOP; END $do$; %s", wanted);
+	return pg_server_sql(p->one.server, p->one.database, sql.p);
+}
+
+static void assert_plan_uses_indexes(const struct pair *p, enum pg_statement id)
+{
+	const char *bad = ask_plan(p, id,
+		"SELECT coalesce(string_agg(line, E'\\n'), '') FROM plans "
+		"WHERE line ~ 'Seq Scan on (token|request|profile|setting)' OR line ~ 'Sort'");
 	if (*bad)
 		fail_msg("%s: %s", pg_statement_name(id), bad);
+}
+
+/* A token that the cache does not know costs as much with ten million of them as with ten. */
+static void lookups_and_pages_read_the_indexes_made_for_them(void **state)
+{
+	struct pair *p = *state;
+	static const char indexes[] =
+		"SELECT string_agg(substring(line FROM 'Index .*Scan using (\\w+)'), ' ') "
+		"FROM plans WHERE line ~ 'Index.*Scan'";
+	static const char one[] =
+		"SELECT count(*) = 1 FROM plans WHERE line ~ 'Scan using token_by_(name|owner)'";
+	assert_string_equal(
+		ask_plan(p, PG_TOKEN_BY_HASH, indexes), "token_by_hash token_by_old_hash");
+	/* Two indexes begin with what names a token, and one is as good as the other. */
+	assert_string_equal(ask_plan(p, PG_TOKEN_BY_NAME, one), "t");
+	assert_string_equal(ask_plan(p, PG_TOKENS_OF_OWNER, indexes), "token_by_owner");
+	assert_string_equal(ask_plan(p, PG_TOKENS_SEARCH_OWNER, indexes), "token_by_owner");
+	assert_string_equal(ask_plan(p, PG_TOKENS_OF_ALL, indexes), "token_by_name");
+	const char *search = ask_plan(p, PG_TOKENS_SEARCH_ALL, indexes);
+	if (!str_starts_with(str_of(search), STR("token_by_name token_by_")))
+		fail_msg("%s", search);
 }
 
 static void no_statement_reads_more_rows_than_it_gives(void **state)
@@ -344,6 +370,7 @@ int main(void)
 		TEST(newer_schema_is_refused_at_the_start),
 		TEST(names_with_an_index_are_ordered_by_bytes),
 		TEST(no_statement_reads_more_rows_than_it_gives),
+		TEST(lookups_and_pages_read_the_indexes_made_for_them),
 	};
 	return RUN_TESTS(tests);
 }
