@@ -65,8 +65,8 @@ static void bash_values(const struct command *c, const char *path, struct buf *o
 			append_words(arg->choices, out);
 			buf_append_str(out, STR("' -- \"$current\")); "));
 		} else if (arg->hint == ARG_HINT_FILE) {
-			buf_append_str(out, STR("compopt -o filenames; COMPREPLY=($(compgen -f -- "
-						"\"$current\")); "));
+			buf_append_str(out, STR("compopt -o filenames; mapfile -t COMPREPLY < "
+						"<(compgen -f -- \"$current\"); "));
 		}
 		buf_append_str(out, STR("return ;;\n"));
 	}
@@ -96,6 +96,12 @@ void completion_bash(const struct command *root, struct buf *out)
 		"# bash completion for %s\n_%s()\n{\n"
 		"\tlocal current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}\n"
 		"\tlocal path='' words='' i\n"
+		"\t# \"--option=value\" comes as three words\n"
+		"\tif [[ $current == = ]]; then\n"
+		"\t\tcurrent=''\n"
+		"\telif [[ $previous == = ]]; then\n"
+		"\t\tprevious=${COMP_WORDS[COMP_CWORD - 2]}\n"
+		"\tfi\n"
 		"\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
 		"\t\tcase \"$path ${COMP_WORDS[i]}\" in\n",
 		name, name);
@@ -134,6 +140,9 @@ static void zsh_action(const struct arg *arg, struct buf *out)
 		buf_append_char(out, ')');
 	} else if (arg->hint == ARG_HINT_FILE) {
 		buf_append_str(out, STR("_files"));
+	} else {
+		/* nothing to offer; an action that is empty keeps options from being offered, too */
+		buf_append_str(out, STR("()"));
 	}
 }
 

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """osmo completion and osmo man: scripts that the shells run, pages that man formats."""
 
+import fcntl
+import os
 import re
+import select
 import subprocess
+import termios
+import time
 
 import pytest
 
@@ -31,6 +36,9 @@ def bash_completes(osmo, *words):
     (["osmo", "token", "set", "--e"], ["--expires-at"]),
     (["osmo", "token", "set", "-t", ""], ["json", "text"]),
     (["osmo", "token", "set", "--description", ""], []),
+    (["osmo", "token", "set", "--format-type", "="], ["json", "text"]),
+    (["osmo", "token", "set", "--format-type", "=", "j"], ["json"]),
+    (["osmo", "token", "set", "--format-type", "=", "json", "--d"], ["--description"]),
     (["osmo", "login", "--method", ""], ["token", "dev"]),
     (["osmo", "profile", "set", "p"], ["pool"]),
     (["osmo", "completion", ""], ["bash", "zsh", "fish", "-h", "--help"]),
@@ -47,6 +55,60 @@ def test_bash_offers_files_where_a_file_is_wanted(osmo, tmp_path):
 def test_bash_script_is_clean(osmo, tmp_path):
     (tmp_path / "osmo.bash").write_text(osmo("completion", "bash").stdout)
     subprocess.run(["bash", "-n", tmp_path / "osmo.bash"], check=True)
+
+
+SHELLS = {
+    "bash": (["bash", "--norc", "--noprofile", "-i"], "bind 'set bell-style none'; bind 'set enable-bracketed-paste off'"),
+    "zsh": (["zsh", "-f", "-i"], "unsetopt prompt_sp zle_bracketed_paste beep; autoload -Uz compinit; compinit -D -u")}
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request, osmo, tmp_path):
+    """typed(keys): what osmo is called with when these keys, and then return, are typed into a real shell."""
+    command, setup = SHELLS[request.param]
+    (tmp_path / "script").write_text(osmo("completion", request.param).stdout)
+    (tmp_path / "a file.token").touch()
+    reader, terminal = os.openpty()
+    process = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+                               preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), cwd=tmp_path,
+                               env=program.environment(HOME=tmp_path, TERM="dumb", PS1="$ ", INPUTRC="/dev/null",
+                                                       COLUMNS=1000))
+    os.close(terminal)
+    seen = ""
+
+    def wait_for(pattern):
+        nonlocal seen
+        deadline = time.monotonic() + program.PATIENCE_S
+        while not (match := re.search(pattern, seen)):
+            ready, _, _ = select.select([reader], [], [], max(0, deadline - time.monotonic()))
+            assert ready, f"waited for {pattern}, got {seen!r}"
+            seen += os.read(reader, 10000).decode(errors="replace")
+        seen = seen[match.end():]
+        return match
+
+    def typed(keys):
+        os.write(reader, keys.encode() + b"\n")
+        return re.findall("<([^>]*)>", wait_for(r"called(.*)end")[1])
+
+    ready = "osmo() { printf 'called'; printf '<%s>' \"$@\"; echo 'e''nd'; }; echo 're''ady'"
+    os.write(reader, f"{setup}; . {tmp_path}/script; {ready}\n".encode())
+    wait_for("ready")
+    yield typed
+    process.kill()
+    process.wait()
+    os.close(reader)
+
+
+@pytest.mark.parametrize("keys, called", [
+    ("osmo tok\tse\t--exp\tx", ["token", "set", "--expires-at", "x"]),
+    ("osmo --log-l\tDEBUG prof\tl\t-t j\t", ["--log-level", "DEBUG", "profile", "list", "-t", "json"]),
+    ("osmo login --token-f\ta\\ f\t", ["login", "--token-file", "a file.token"]),
+    ("osmo login --meth\td\t", ["login", "--method", "dev"]),
+    ("osmo profile set not\temail f\t", ["profile", "set", "notifications", "email", "false"]),
+    ("osmo completion z\t", ["completion", "zsh"]),
+])
+def test_what_a_real_shell_makes_of_typing(shell, keys, called):
+    assert shell(keys) == called
 
 
 @pytest.mark.parametrize("shell, arguments", [("zsh", ["-n"]), ("fish", ["--no-execute"])])
