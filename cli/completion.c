@@ -141,7 +141,8 @@ static void zsh_action(const struct arg *arg, struct buf *out)
 	} else if (arg->hint == ARG_HINT_FILE) {
 		buf_append_str(out, STR("_files"));
 	} else {
-		/* nothing to offer; an action that is empty keeps options from being offered, too */
+		/* nothing to offer; an action that is empty keeps options from being offered, too
+		 */
 		buf_append_str(out, STR("()"));
 	}
 }
