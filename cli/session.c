@@ -421,7 +421,7 @@ static int fail_exchange(struct cli *c, const struct http_response *r)
 /* Takes the text field @name out of the JSON answer of an exchange. */
 static int take_field(struct cli *c, const struct http_response *r, const char *name, char **ret)
 {
-	json_t *answer;
+	json_t *answer = NULL;
 	int failed = cli_parse_json(c, buf_str(&r->body), &answer);
 	if (failed)
 		return failed;

@@ -37,6 +37,7 @@ static const char *find_osmo(char path[PATH_MAX])
 		return "osmo";
 	*slash = '\0';
 	size_t folder_n = strlen(path);
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes the environment */
 	for (const char *each = getenv("PATH"); each; each = strchr(each, ':')) {
 		each += *each == ':';
 		if (strncmp(each, path, folder_n) == 0 &&

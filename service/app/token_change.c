@@ -99,21 +99,22 @@ static void read_token(struct work *work)
 }
 
 /* NOT_FOUND for tokens that @by cannot have. */
-static struct status begin(const struct token_app *app, const struct principal *by,
-	enum token_kind kind, struct str name, struct arena *arena, struct store_waiter waiter,
-	struct work **ret)
+static struct status check_may_own(
+	const struct principal *by, enum token_kind kind, struct str name)
 {
-	TRY(token_rules_check_owner(by, kind));
-	if (!token_rules_may_own(by, kind))
-		return token_rules_missing(kind, name);
+	return token_rules_may_own(by, kind) ? status_ok() : token_rules_missing(kind, name);
+}
+
+static struct work *begin(const struct token_app *app, const struct principal *by,
+	enum token_kind kind, struct str name, struct arena *arena, struct store_waiter waiter)
+{
 	struct work *work = arena_calloc(arena, 1, sizeof *work);
 	*work = (struct work){.app = app, .by = by, .kind = kind, .arena = arena, .waiter = waiter};
 	work->name = arena_str(arena, name);
 	work->owner = token_rules_owner(by, kind, work->name);
 	work->waiter.arg = work;
 	work->arg = waiter.arg;
-	*ret = work;
-	return status_ok();
+	return work;
 }
 
 /* --- Update --- */
@@ -148,10 +149,10 @@ static struct status edit_update(const struct work *work, struct token_fields *f
 struct status token_change_update(const struct token_app *app, const struct token_update_request *r,
 	struct arena *arena, struct store_waiter waiter, token_change_fn *done)
 {
-	struct work *work;
 	TRY(token_rules_check_owner(r->by, r->kind));
 	TRY(check_update(app, r, arena));
-	TRY(begin(app, r->by, r->kind, r->name, arena, waiter, &work));
+	TRY(check_may_own(r->by, r->kind, r->name));
+	struct work *work = begin(app, r->by, r->kind, r->name, arena, waiter);
 	struct token_update_request *copy = arena_alloc(arena, sizeof *copy);
 	struct str *roles = arena_calloc(arena, r->n_roles, sizeof *roles);
 	*copy = *r;
@@ -224,11 +225,11 @@ static void add_content(const struct token_rotate_request *r, struct buf *conten
 struct status token_change_rotate(const struct token_app *app, const struct token_rotate_request *r,
 	struct arena *arena, struct store_waiter waiter, token_set_fn *done)
 {
-	struct work *work;
 	struct rotation *rotation = arena_calloc(arena, 1, sizeof *rotation);
 	TRY(token_rules_check_owner(r->by, r->kind));
 	TRY(check_rotate(app, r, rotation));
-	TRY(begin(app, r->by, r->kind, r->name, arena, waiter, &work));
+	TRY(check_may_own(r->by, r->kind, r->name));
+	struct work *work = begin(app, r->by, r->kind, r->name, arena, waiter);
 	_cleanup_buf_ struct buf content;
 	buf_init(&content, TOKEN_RULES_HASHED_MAX_BYTES);
 	add_content(r, &content);

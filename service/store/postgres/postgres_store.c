@@ -11,6 +11,7 @@
 #include "service/store/postgres/pg_shared.h"
 #include "service/store/store_ops.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -50,11 +51,11 @@ static struct postgres_store *of_store(const struct store *s)
 /* The one of the loop that waits for the answer, if it has a connection; else any that has. */
 static struct pg_shard *shard_for(const struct postgres_store *s, const struct loop *home)
 {
-	size_t at = 0;
 	for (size_t i = 0; i < s->n_shards; i++)
 		if (pg_shard_loop(s->shards[i]) == home && pg_shard_is_up(s->shards[i]))
 			return s->shards[i];
-	at = ((uintptr_t)home >> 6) % s->n_shards;
+	assert(s->n_shards > 0);
+	size_t at = ((uintptr_t)home >> 6) % s->n_shards;
 	for (size_t i = 0; i < s->n_shards; i++) {
 		struct pg_shard *shard = s->shards[(at + i) % s->n_shards];
 		if (pg_shard_is_alive(shard) && pg_shard_is_up(shard))

@@ -8,6 +8,7 @@
 #include "service/store/sqlite/connection.h"
 #include "service/store/sqlite/operations.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -163,8 +164,10 @@ static struct status target_publish(
 	if (sqlite3_close(t->db) != SQLITE_OK)
 		return target_failed(t, to);
 	t->db = NULL;
+	assert(t->path);
 	_cleanup_free_ char *copy = xstrdup(to);
 	_cleanup_close_ int fd = open(t->path, O_RDONLY | O_CLOEXEC);
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): of a copy, so its own buffer is not used */
 	_cleanup_close_ int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat st;
 	if (fd < 0 || folder < 0 || fsync(fd) != 0 || fstat(fd, &st) != 0)
