@@ -38,7 +38,7 @@ enum {
 struct [[nodiscard]] status {
 	enum status_code code;
 	/* INVALID_ARGUMENT: path of the field at fault ("roles[1]"); RESOURCE_EXHAUSTED: whose
-	 * quota is used up ("user:alice"); or empty */
+	 * quota is used up ("user:alice"), or what is too large ("message"); or empty */
 	char field[60];
 	char message[448]; /* UTF-8, cut at a character boundary if it was longer */
 };
@@ -63,8 +63,9 @@ struct status status_error(enum status_code code, const char *format, ...)
 struct status status_invalid(const char *field, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* RESOURCE_EXHAUSTED because the quota of @subject ("user:alice") is used up
- * (google.rpc.QuotaFailure.Violation.subject): trying again will not help. */
+/* RESOURCE_EXHAUSTED because the quota of @subject ("user:alice") is used up, or @subject
+ * ("message") is larger than it may be (google.rpc.QuotaFailure.Violation.subject): trying again
+ * will not help. */
 struct status status_quota(const char *subject, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

@@ -368,8 +368,8 @@ static struct status finish(struct writer *w)
 {
 	TRY(w->status);
 	if (buf_overflown(w->out))
-		return status_error(STATUS_RESOURCE_EXHAUSTED,
-			"the JSON would be longer than %zu bytes", w->out->max_);
+		return status_quota(
+			"message", "the JSON would be longer than %zu bytes", w->out->max_);
 	return status_ok();
 }
 

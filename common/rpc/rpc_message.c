@@ -10,7 +10,7 @@
 
 static struct status too_large(size_t max_bytes)
 {
-	return status_error(STATUS_RESOURCE_EXHAUSTED,
+	return status_quota("message",
 		"The message is larger than %zu bytes, the most that is accepted", max_bytes);
 }
 

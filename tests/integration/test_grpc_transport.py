@@ -130,6 +130,14 @@ def test_compressed_requests_are_read(channel, compression):
     assert pb.message("osmo.token.v1.SetResponse").FromString(answer).secret == request.description
 
 
+def test_a_message_that_is_too_large_is_not_to_be_sent_again(channel):
+    request = pb.message("osmo.token.v1.SetRequest")(description="x" * (MAX_MESSAGE + 1)).SerializeToString()
+    error = refused(raw(channel, "Set"), request, compression=grpc.Compression.Gzip)
+    assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert [detail.type_url.rpartition("/")[2] for detail in pb.details(error).details] == [
+        "google.rpc.QuotaFailure"]  # and no RetryInfo
+
+
 @pytest.mark.parametrize("encoding, compress", [
     (b"gzip", gzip.compress), (b"deflate", zlib.compress)])
 def test_a_compression_bomb_is_refused_before_it_grows(start, encoding, compress):

@@ -399,8 +399,8 @@ def test_certificates_that_are_renewed_are_taken_without_a_signal(which, start_s
     assert serials() == second
     renew("4")
     wait_until(lambda: len(serials()) == 1 and serials() != second, "the certificate after the broken one")
+    wait_until(lambda: program_.log.count("reload.files") == 2, "the line about it, which comes after")
     assert program_.log.count("reload.failed") == 1
-    assert program_.log.count("reload.files") == 2
 
 
 # --- drain ---
