@@ -4,6 +4,7 @@
 #include "common/base/arena.h"
 #include "service/store/row_codec.h"
 
+#include <assert.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -440,6 +441,7 @@ static struct status wanted_of_row(
 {
 	_cleanup_(token_unrefp) struct token *token = NULL;
 	TRY(token_of_row(s, &token));
+	assert(token);
 	if (store_query_takes_day(q, token->fields.expires))
 		*ret = TAKE_PTR(token);
 	return status_ok();
