@@ -6,11 +6,13 @@ what became of it: {"done": N, "lost": [[seconds, how, what]...], "gap": longest
 
 usage: load.py GRPC_ADDRESS HTTP_ADDRESS TOKEN_FILE LEAST
 
+It begins when both addresses can be reached: the network hears of a new Service a moment after helm.
 Each caller has one connection, keeps it as long as it holds, and asks nothing twice.
 """
 
 import json
 import pathlib
+import socket
 import sys
 import threading
 import time
@@ -76,7 +78,21 @@ def stored(tokens, secret):
             return names
 
 
+def wait_for_network(address):
+    host, port = address.rsplit(":", 1)
+    end = time.monotonic() + 30
+    while True:
+        try:
+            return socket.create_connection((host, int(port)), CONNECT_TIMEOUT_S).close()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+
+
 def main(grpc_address, http_address, token_file, least):
+    wait_for_network(grpc_address)
+    wait_for_network(http_address)
     secret = pathlib.Path(token_file).read_text().strip()
     report = Report(int(least))
     bearer = {"Authorization": f"Bearer {secret}"}

@@ -33,6 +33,7 @@ SYSCTLS = {"vm/overcommit_memory": 1, "vm/panic_on_oom": 0, "kernel/panic": 10, 
            "kernel/keys/root_maxkeys": 1000000, "kernel/keys/root_maxbytes": 25000000}
 # Fixed paths of these programs, which stay off the machine.
 PRIVATE = ["/var/log/containers", "/var/lib/cni", "/run/containerd", "/var/lib/kubelet"]
+CGROUPS = pathlib.Path("/sys/fs/cgroup")
 USERS = {"admin": "/O=system:masters/CN=admin", "controllers": "/CN=system:kube-controller-manager",
          "scheduler": "/CN=system:kube-scheduler", "kubelet": "/O=system:nodes/CN=system:node:node",
          "proxy": "/CN=system:kube-proxy"}
@@ -86,6 +87,7 @@ class Node:
         self.folder = pathlib.Path(folder).resolve()
         self.pki = self.folder / "pki"
         self.config = str(self.pki / "admin.conf")
+        self.cgroup = self.folder.name  # of its pods; the kubelet ends what it finds there and does not know
         self.processes = []
 
     # --- what runs inside ---
@@ -146,6 +148,7 @@ class Node:
         self._start_api()
         self._start_controllers()
         self._start_containers()
+        self._make_cgroups()
         self._start_kubelet()
         self._start_network()
         self.wait("kubelet", lambda: self.kubectl(
@@ -241,6 +244,22 @@ state = "{self.folder}/containerd/state"
         self.wait("containerd", lambda: self.ctr("version", check=False).returncode == 0)
         self.load_image(NODE_TOOLS / "pause.tar")
 
+    def _cgroups(self):
+        """The node's own group, in each hierarchy of the machine (there is one in version 2)."""
+        tops = [CGROUPS] if (CGROUPS / "cgroup.controllers").exists() else \
+            [each.parent for each in CGROUPS.glob("*/cgroup.procs")]
+        return [top / self.cgroup for top in tops]
+
+    def _make_cgroups(self):
+        for group in self._cgroups():
+            if group.parent == CGROUPS:
+                wanted = (CGROUPS / "cgroup.controllers").read_text().split()
+                (CGROUPS / "cgroup.subtree_control").write_text(" ".join(f"+{each}" for each in wanted))
+            group.mkdir()
+            for file in ("cpuset.cpus", "cpuset.mems"):  # version 1 lets nothing in before they are set
+                if (group.parent / file).exists() and group.parent != CGROUPS:
+                    (group / file).write_text((group.parent / file).read_text())
+
     def _start_kubelet(self):
         (self.folder / "kubelet.yaml").write_text(yaml.safe_dump({
             "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
@@ -250,7 +269,7 @@ state = "{self.folder}/containerd/state"
             "tlsPrivateKeyFile": f"{self.pki}/kubelet-server.key",
             "containerRuntimeEndpoint": f"unix://{self.folder}/containerd.sock", "cgroupDriver": "cgroupfs",
             "failCgroupV1": False, "failSwapOn": False, "clusterDNS": [ADDRESS], "clusterDomain": "cluster.local",
-            "resolvConf": f"{self.folder}/resolv.conf", "enforceNodeAllocatable": [], "cgroupRoot": "/",
+            "resolvConf": f"{self.folder}/resolv.conf", "enforceNodeAllocatable": [], "cgroupRoot": f"/{self.cgroup}",
             "podLogsDir": f"{self.folder}/podlogs",
             "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
             "imageGCHighThresholdPercent": 100, "shutdownGracePeriod": "0s", "nodeStatusUpdateFrequency": "5s",
@@ -297,8 +316,8 @@ state = "{self.folder}/containerd/state"
             os.kill(holder, signal.SIGKILL)
         for _, process in self.processes:
             process.wait()
-        for top in pathlib.Path("/sys/fs/cgroup").glob("**/kubepods"):
-            for path, _, _ in os.walk(top, topdown=False):
+        for group in self._cgroups():
+            for path, _, _ in os.walk(group, topdown=False):
                 with contextlib.suppress(OSError):
                     os.rmdir(path)
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -307,7 +326,7 @@ state = "{self.folder}/containerd/state"
         """In the node's namespaces, or a container of its containerd."""
         return (os.readlink(entry / "ns/mnt") == inside or
                 f"{self.folder}/".encode() in (entry / "cmdline").read_bytes() or
-                "kubepods" in (entry / "cgroup").read_text())
+                f":/{self.cgroup}/" in (entry / "cgroup").read_text())
 
 
 def main(verb, folder, *arguments):
