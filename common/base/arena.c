@@ -39,14 +39,22 @@ struct arena *arena_new(void)
 	return a;
 }
 
+/* Calls carry secrets in their messages and metadata. */
+static void wipe(struct chunk *c)
+{
+	explicit_bzero(c->data, c->used);
+	c->used = 0;
+}
+
 void arena_reset(struct arena *a)
 {
 	while (a->current->next) {
 		struct chunk *older = a->current->next;
+		wipe(a->current);
 		free(a->current);
 		a->current = older;
 	}
-	a->current->used = 0;
+	wipe(a->current);
 }
 
 void arena_free(struct arena *a)

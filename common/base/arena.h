@@ -2,7 +2,8 @@
 /* Memory that dies together: one arena per call.
  *
  * Allocation is a pointer bump; nothing is released before arena_reset or arena_free. Memory is
- * aligned for any type and not zeroed (arena_calloc zeroes). Threads: one at a time. */
+ * aligned for any type and not zeroed (arena_calloc zeroes). What is released is wiped, for there
+ * may be secrets in it. Threads: one at a time. */
 #pragma once
 
 #include "common/base/cleanup.h"

@@ -49,6 +49,20 @@ static void a_reset_arena_is_used_again(void **state)
 	assert_ptr_equal(arena_alloc(a, 16), first);
 }
 
+static void what_is_released_is_wiped(void **state)
+{
+	(void)state;
+	_cleanup_(arena_freep) struct arena *a = arena_new();
+	const struct str secret = STR("osmo_a-secret-that-a-call-carried");
+	const char *first = arena_str(a, secret).p;
+	arena_alloc(a, 100000);
+	arena_reset(a);
+	const char *again = arena_alloc(a, secret.n);
+	assert_ptr_equal(again, first);
+	for (size_t i = 0; i < secret.n; i++)
+		assert_int_equal(again[i], 0);
+}
+
 static void texts_are_copied_and_terminated(void **state)
 {
 	(void)state;
@@ -103,6 +117,7 @@ int main(void)
 		cmocka_unit_test(memory_is_aligned_and_does_not_overlap),
 		cmocka_unit_test(large_pieces_get_room_of_their_own),
 		cmocka_unit_test(a_reset_arena_is_used_again),
+		cmocka_unit_test(what_is_released_is_wiped),
 		cmocka_unit_test(texts_are_copied_and_terminated),
 		cmocka_unit_test(sizes_that_wrap_around_are_not_granted),
 	};
