@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Command lines as const tables: what a program understands is data, and parsing, help (usage.h),
- * completion (completion.h) and manual pages (manpage.h) are printed from the same table.
+ * completion (cmd_docs.c) and manual pages (manpage.h) are printed from the same table.
  *
  * The rules are those of Python's argparse 3.11, because the users of the existing command line
  * know them: unique prefixes of long options, "--opt=value", "-oVALUE", joined flags, "--",

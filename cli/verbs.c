@@ -9,6 +9,7 @@
 #include "cli/cmd_token.h"
 #include "cli/cmd_version.h"
 #include "cli/session.h"
+#include "common/base/completion.h"
 #include "common/base/date.h"
 
 #include <errno.h>
@@ -344,10 +345,9 @@ static const struct command check = {.name = "check",
 
 /* ---- completion, man ---- */
 
-static const char *const shells[] = {"bash", "zsh", "fish", NULL};
 static const struct arg completion_args[] = {{.dest = "shell",
 	.count = ARG_ONE,
-	.choices = shells,
+	.choices = completion_shells,
 	.help = "The shell that the script is for."}};
 static const struct command completion = {.name = "completion",
 	.help = "Print a completion script for a shell.",
