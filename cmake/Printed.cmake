@@ -26,3 +26,14 @@ function(install_printed component file destination)
             COMPONENT ${component} ${ARGN})
     endif()
 endfunction()
+
+# install_completion(COMPONENT PROGRAM ARGUMENT...): what `PROGRAM ARGUMENT... SHELL` prints for each shell.
+function(install_completion component program)
+    printed(${program} ${program}.bash ${ARGN} bash)
+    printed(${program} _${program} ${ARGN} zsh)
+    printed(${program} ${program}.fish ${ARGN} fish)
+    install_printed(${component} ${program}.bash ${CMAKE_INSTALL_DATADIR}/bash-completion/completions
+        RENAME ${program})
+    install_printed(${component} _${program} ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+    install_printed(${component} ${program}.fish ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+endfunction()

@@ -27,7 +27,7 @@ CONFIGURATIONS = {"token-service": "packaging/config/token-service.yaml",
                   "token-gateway": "packaging/config/token-gateway.yaml"}
 DOCUMENTS = ("README.md", "HACKING.md", "CHANGELOG.md", "docs/**/*.md", "packaging/config/*", "packaging/compose/*",
              "packaging/systemd/*", "packaging/debian/*.in", "helm/token-service/README.md", "helm/token-service/templates/NOTES.txt", "tests/bench/README.md")
-BUILT_IN = {"help", "version", "config", "check-config"}
+BUILT_IN = {"help", "version", "completion", "config", "check-config"}
 # Options in the documents that are other programs': of dev, the benchmarks, cmake, ctest, docker, helm, curl and so on.
 OTHERS = {"all", "entrypoint", "input", "only", "preset", "build", "target", "install", "prefix", "dir", "disk", "sync-us", "tokens", "rounds",
           "create", "quiet", "system", "now", "detach", "volumes", "namespace", "set", "from-literal", "no-create-home"}

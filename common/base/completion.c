@@ -181,7 +181,14 @@ static void zsh_option(const struct completion_arg *arg, struct buf *out)
 		buf_append_str(out, STR("'(- *)'"));
 	else if (other)
 		buf_printf(out, "'(%s %s)'", one, other);
-	buf_printf(out, other ? "{%s,%s}'[" : "%s'[", one, other);
+	/* "--name=": the value may be in the next word, or in the same one behind a "="; "-n+"
+	 * likewise */
+	const char *long_end = arg->value ? "=" : "", *short_end = arg->value ? "+" : "";
+	if (other)
+		buf_printf(out, "{%s%s,%s%s}'[", one, one[1] == '-' ? long_end : short_end, other,
+			other[1] == '-' ? long_end : short_end);
+	else
+		buf_printf(out, "%s%s'[", one, long_end);
 	zsh_help(arg->help, out);
 	buf_append_char(out, ']');
 	if (arg->value) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/config/option_help.h"
 
+#include "common/base/arena.h"
+#include "common/base/completion.h"
 #include "common/base/escape.h"
 #include "common/base/roff.h"
 #include "common/config/option_value.h"
@@ -23,17 +25,27 @@ enum {
 static const char precedence[] =
 	"The command line counts before the environment, the environment before the file.";
 
-static const struct option_spec builtins[] = {
-	{.name = "config",
-		.type = OPTION_STRING,
-		.metavar = "FILE",
-		.help = "read options from this YAML file; its keys are the names of options"},
-	{.name = "check-config",
-		.type = OPTION_FLAG,
-		.help = "check the configuration, say whether it is right, and exit"},
-	{.name = "help", .type = OPTION_FLAG, .help = "show this help and exit"},
-	{.name = "version", .type = OPTION_FLAG, .help = "show the version and exit"},
+const struct option_builtin option_builtins[] = {
+	{"config", 0, OPTIONS_RUN, "FILE", NULL,
+		"read options from this YAML file; its keys are the names of options"},
+	{"check-config", 0, OPTIONS_CHECK, NULL, NULL,
+		"check the configuration, say whether it is right, and exit"},
+	{"completion", 0, OPTIONS_COMPLETION, "SHELL", completion_shells,
+		"print completion for bash, zsh or fish and exit"},
+	{"help", 'h', OPTIONS_HELP, NULL, NULL, "show this help and exit"},
+	{"help-json", 0, OPTIONS_HELP_JSON, NULL, NULL, NULL},
+	{"help-man", 0, OPTIONS_HELP_MAN, NULL, NULL, NULL},
+	{"version", 'V', OPTIONS_VERSION, NULL, NULL, "show the version and exit"},
+	{.name = NULL},
 };
+
+const struct option_builtin *option_builtin_find(struct str name)
+{
+	for (const struct option_builtin *b = option_builtins; b->name; b++)
+		if (str_eq(name, str_of(b->name)))
+			return b;
+	return NULL;
+}
 
 size_t option_help_width(void)
 {
@@ -135,10 +147,10 @@ static void entry(struct buf *out, struct str left, struct str help, size_t widt
 	wrap(out, help, indent, indent, width);
 }
 
-static bool takes(const struct option_command *c, const struct option_spec *s)
+bool option_is_taken(const struct option_command *c, const struct option_spec *s)
 {
 	if (s->type == OPTION_SECTION)
-		return !c;
+		return false;
 	if (!c)
 		return !(s->flags & OPTION_COMMAND_ONLY);
 	for (size_t i = 0; c->options[i]; i++)
@@ -216,7 +228,8 @@ static bool same_group(const struct option_spec *a, const struct option_spec *b)
 
 static bool is_shown(const struct option_command *c, const struct option_spec *s)
 {
-	return takes(c, s) && !(s->flags & OPTION_HIDDEN);
+	bool in_file = !c && s->type == OPTION_SECTION;
+	return (in_file || option_is_taken(c, s)) && !(s->flags & OPTION_HIDDEN);
 }
 
 /* The options of the group that spec @first opens, if it is the first one shown of it. */
@@ -236,18 +249,23 @@ static void append_group(const struct option_table *t, const struct option_comma
 static void append_builtins(const struct option_table *t, size_t width, struct buf *out)
 {
 	heading(out, "General", width);
-	for (size_t i = 0; i < ARRAY_SIZE(builtins); i++) {
-		const struct option_spec *s = &builtins[i];
-		if (s->metavar) {
-			append_option(t, s, width, out);
+	for (const struct option_builtin *b = option_builtins; b->name; b++) {
+		if (!b->help)
 			continue;
-		}
-		_cleanup_buf_ struct buf left;
+		_cleanup_buf_ struct buf left, help;
 		buf_init(&left, TEXT_MAX);
-		if (s->name[0] == 'h' || s->name[0] == 'v')
-			buf_printf(&left, "-%c, ", s->name[0] == 'h' ? 'h' : 'V');
-		append_left(s, &left);
-		entry(out, buf_str(&left), str_of(s->help), width);
+		buf_init(&help, TEXT_MAX);
+		if (b->letter)
+			buf_printf(&left, "-%c, ", b->letter);
+		buf_printf(&left, "--%s%s%s", b->name, b->metavar ? " " : "",
+			b->metavar ? b->metavar : "");
+		buf_append_str(&help, str_of(b->help));
+		if (b->action == OPTIONS_RUN) { /* a value that the environment may give, too */
+			buf_append_str(&help, STR(" ["));
+			append_variables(t, &(const struct option_spec){.name = b->name}, &help);
+			buf_append_char(&help, ']');
+		}
+		entry(out, buf_str(&left), buf_str(&help), width);
 	}
 }
 
@@ -292,6 +310,90 @@ void option_help_text(const struct option_table *t, const struct option_command 
 	append_builtins(t, width, out);
 	buf_append_char(out, '\n');
 	wrap(out, str_of(precedence), 0, 0, width);
+}
+
+/* --- completion --- */
+
+static enum completion_hint hint_of(const char *metavar)
+{
+	if (str_eq(str_of(metavar), STR("FILE")))
+		return COMPLETION_FILES;
+	return str_eq(str_of(metavar), STR("DIR")) ? COMPLETION_FOLDERS : COMPLETION_NONE;
+}
+
+static struct completion_arg completion_of_option(const struct option_spec *s, struct arena *arena)
+{
+	_cleanup_buf_ struct buf name;
+	buf_init(&name, TEXT_MAX);
+	option_flag_name(s, &name);
+	const char *value = s->type == OPTION_FLAG ? NULL : option_metavar(s);
+	const char **choices = NULL;
+	if (s->type == OPTION_ENUM) {
+		size_t n = 0;
+		while (s->choices[n].name)
+			n++;
+		choices = arena_calloc(arena, n + 1, sizeof *choices);
+		for (size_t i = 0; i < n; i++)
+			choices[i] = s->choices[i].name;
+	}
+	return (struct completion_arg){
+		.names = {arena_printf(arena, "--%s", name.p)},
+		.value = value,
+		.help = s->help,
+		.choices = choices,
+		.hint = hint_of(value),
+	};
+}
+
+static struct completion_arg completion_of_builtin(
+	const struct option_builtin *b, struct arena *arena)
+{
+	return (struct completion_arg){
+		.names = {arena_printf(arena, "--%s", b->name),
+			b->letter ? arena_printf(arena, "-%c", b->letter) : NULL},
+		.value = b->metavar,
+		.help = b->help,
+		.choices = b->choices,
+		.hint = hint_of(b->metavar),
+		.alone = b->action != OPTIONS_RUN && b->action != OPTIONS_CHECK,
+	};
+}
+
+/* Of the program itself, without @c, or of its command @c. */
+static struct completion_command completion_of(
+	const struct option_table *t, const struct option_command *c, struct arena *arena)
+{
+	size_t n = t->count + 1; /* an operand */
+	for (const struct option_builtin *b = option_builtins; b->name; b++)
+		n++;
+	struct completion_arg *args = arena_calloc(arena, n, sizeof *args);
+	n = 0;
+	for (size_t i = 0; i < t->count; i++)
+		if (t->specs[i].type != OPTION_SECTION && is_shown(c, &t->specs[i]))
+			args[n++] = completion_of_option(&t->specs[i], arena);
+	for (const struct option_builtin *b = option_builtins; b->name; b++)
+		if (b->help)
+			args[n++] = completion_of_builtin(b, arena);
+	if (c && c->operand)
+		args[n++] =
+			(struct completion_arg){.value = c->operand, .hint = hint_of(c->operand)};
+	return (struct completion_command){.name = c ? c->name : t->program,
+		.help = c ? c->summary : NULL,
+		.args = args,
+		.args_n = n};
+}
+
+void option_help_completion(const struct option_table *t, const char *shell, struct buf *out)
+{
+	_cleanup_(arena_freep) struct arena *arena = arena_new();
+	struct completion_command root = completion_of(t, NULL, arena);
+	struct completion_command *commands =
+		arena_calloc(arena, t->command_count, sizeof *commands);
+	for (size_t i = 0; i < t->command_count; i++)
+		commands[i] = completion_of(t, &t->commands[i], arena);
+	root.commands = commands;
+	root.commands_n = t->command_count;
+	completion_print(shell, &root, out);
 }
 
 /* --- manual page --- */

@@ -5,6 +5,7 @@
 #include "common/base/buf.h"
 #include "common/config/options.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* $COLUMNS, else the width of the terminal on stdout, else 80; from 40 to 200. */
@@ -15,6 +16,8 @@ void option_help_text(const struct option_table *t, const struct option_command 
 	size_t width, struct buf *out);
 /* The manual page of section 8, in roff: the same, and what the table's manual adds. */
 void option_help_man(const struct option_table *t, struct buf *out);
+/* The completion script for a shell of completion_shells (common/base/completion.h). */
+void option_help_completion(const struct option_table *t, const char *shell, struct buf *out);
 /* The table as JSON, hidden options included: for the checks of documentation and chart. */
 void option_help_json(const struct option_table *t, struct buf *out);
 
@@ -24,3 +27,19 @@ void option_env_name(const struct option_table *t, const struct option_spec *s, 
 void option_flag_name(const struct option_spec *s, struct buf *out);
 /* "ADDR", or what is usual for the type. */
 const char *option_metavar(const struct option_spec *s);
+/* Whether the command, or without one the program, takes the option on its command line. */
+bool option_is_taken(const struct option_command *c, const struct option_spec *s);
+
+/* What every table has without listing it. */
+struct option_builtin {
+	const char *name;           /* "check-config" */
+	char letter;                /* 'h': the same as -h; or 0 */
+	enum options_action action; /* OPTIONS_RUN: none is asked for (--config) */
+	const char *metavar;        /* of its value, or NULL */
+	const char *const *choices; /* of its value, NULL-terminated, or NULL */
+	const char *help;           /* NULL: not shown */
+};
+
+extern const struct option_builtin option_builtins[]; /* ends with a NULL name */
+/* NULL if @name is none of them. */
+const struct option_builtin *option_builtin_find(struct str name);

@@ -43,6 +43,7 @@ struct given {
 struct options {
 	const struct option_table *table;
 	enum options_action action;
+	const char *choice; /* the value of the option that asked for the action, or NULL */
 	const struct option_command *command;
 	const char *operand; /* in argv */
 	char *config_file, *config_origin;
@@ -74,22 +75,6 @@ static void arguments_done(struct arguments *a)
 static size_t spec_count(const struct options *o)
 {
 	return o->table->count;
-}
-
-static bool listed(const char *const *names, const char *name)
-{
-	for (size_t i = 0; names[i]; i++)
-		if (strcmp(names[i], name) == 0)
-			return true;
-	return false;
-}
-
-/* True when the command (or the program itself) takes the option on its command line. */
-static bool takes(const struct option_command *c, const struct option_spec *s)
-{
-	if (s->type == OPTION_SECTION)
-		return false;
-	return c ? listed(c->options, s->name) : !(s->flags & OPTION_COMMAND_ONLY);
 }
 
 static bool is_flag_name(const struct option_spec *s, struct str name)
@@ -137,13 +122,12 @@ static struct hint hint_of(const char *prefix, const char *nearest)
 static struct hint hint_for(
 	const struct option_table *t, const struct option_command *c, struct str word, bool in_file)
 {
-	static const char *const builtins[] = {"config", "check-config", "help", "version"};
 	char names[NAMES_MAX][NAME_MAX_BYTES];
 	const char *candidates[NAMES_MAX];
 	size_t n = 0;
-	for (size_t i = 0; i < t->count && n < NAMES_MAX - ARRAY_SIZE(builtins); i++) {
+	for (size_t i = 0; i < t->count && n < NAMES_MAX; i++) {
 		const struct option_spec *s = &t->specs[i];
-		if (!in_file && !takes(c, s))
+		if (!in_file && !option_is_taken(c, s))
 			continue;
 		_cleanup_buf_ struct buf own;
 		buf_init(&own, NAME_MAX_BYTES - 1);
@@ -152,8 +136,9 @@ static struct hint hint_for(
 		candidates[n] = names[n];
 		n++;
 	}
-	for (size_t i = 0; !in_file && i < ARRAY_SIZE(builtins); i++)
-		candidates[n++] = builtins[i];
+	for (const struct option_builtin *b = option_builtins; !in_file && b->name; b++)
+		if (b->help && n < NAMES_MAX)
+			candidates[n++] = b->name;
 	return hint_of(in_file ? "" : "--", nearest_name(word, candidates, n));
 }
 
@@ -386,7 +371,7 @@ static struct status unknown_flag(const struct options *o, struct str name)
 				"'%s' is no option of the command line: give it in the file of "
 				"--config",
 				s->name);
-		if (named && s->type == OPTION_SECRET && takes(o->command, s))
+		if (named && s->type == OPTION_SECRET && option_is_taken(o->command, s))
 			return status_invalid(s->name,
 				"--%s is refused, because all users can read a command line: give "
 				"--%s-file FILE",
@@ -418,40 +403,6 @@ static struct status value_of(const struct options *o, int *at, struct str name,
 	return status_ok();
 }
 
-/* --help, --check-config and so on; false when @name is none of them. */
-static bool find_action(struct str name, enum options_action *ret)
-{
-	static const struct {
-		struct str name;
-		enum options_action action;
-	} actions[] = {
-		{{"help", 4}, OPTIONS_HELP},
-		{{"help-json", 9}, OPTIONS_HELP_JSON},
-		{{"help-man", 8}, OPTIONS_HELP_MAN},
-		{{"version", 7}, OPTIONS_VERSION},
-		{{"check-config", 12}, OPTIONS_CHECK},
-	};
-	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
-		if (str_eq(name, actions[i].name)) {
-			*ret = actions[i].action;
-			return true;
-		}
-	}
-	return false;
-}
-
-static struct status take_action(
-	struct options *o, enum options_action action, struct str name, struct str inlined)
-{
-	if (inlined.p)
-		return status_error(
-			STATUS_INVALID_ARGUMENT, "--%.*s takes no value", STR_ARG(name));
-	/* whoever asks for help gets it, whatever else is there */
-	if (o->action != OPTIONS_HELP)
-		o->action = action;
-	return status_ok();
-}
-
 /* `--no-NAME` of a flag: its index. */
 static bool find_negated(const struct option_table *t, struct str name, size_t *ret)
 {
@@ -469,7 +420,7 @@ static struct status take_flag(
 	else if (!find_spec(o->table, name, &i))
 		return unknown_flag(o, name);
 	const struct option_spec *s = &o->table->specs[i];
-	if (!takes(o->command, s))
+	if (!option_is_taken(o->command, s))
 		return unknown_flag(o, name);
 	if (s->type != OPTION_FLAG)
 		TRY(value_of(o, at, name, inlined, option_metavar(s), &value));
@@ -492,6 +443,50 @@ static struct status take_config(struct options *o, struct str inlined, int *at)
 	o->config_file = str_dup(path);
 	o->config_origin = xstrdup(command_line);
 	return status_ok();
+}
+
+/* Which of the words that @b takes: *@ret, of the table. */
+static struct status choose(const struct option_builtin *b, struct str value, const char **ret)
+{
+	_cleanup_buf_ struct buf expected;
+	buf_init(&expected, NAME_MAX_BYTES);
+	for (size_t i = 0; b->choices[i]; i++) {
+		if (str_eq(value, str_of(b->choices[i]))) {
+			*ret = b->choices[i];
+			return status_ok();
+		}
+		const char *before = !i ? "" : b->choices[i + 1] ? ", " : " or ";
+		buf_printf(&expected, "%s%s", before, b->choices[i]);
+	}
+	return status_error(STATUS_INVALID_ARGUMENT, "--%s must be %s, got '%s' from %s", b->name,
+		expected.p, shown(value).text, command_line);
+}
+
+static struct status take_action(
+	struct options *o, const struct option_builtin *b, struct str inlined, int *at)
+{
+	const char *choice = NULL;
+	struct str value;
+	if (!b->metavar && inlined.p)
+		return status_error(STATUS_INVALID_ARGUMENT, "--%s takes no value", b->name);
+	if (b->metavar) {
+		TRY(value_of(o, at, str_of(b->name), inlined, b->metavar, &value));
+		TRY(choose(b, value, &choice));
+	}
+	/* whoever asks for help gets it, whatever else is there */
+	if (o->action == OPTIONS_HELP)
+		return status_ok();
+	o->action = b->action;
+	o->choice = choice;
+	return status_ok();
+}
+
+static const struct option_builtin *find_letter(struct str arg)
+{
+	for (const struct option_builtin *b = option_builtins; b->name; b++)
+		if (b->letter && arg.n == 2 && arg.p[0] == '-' && arg.p[1] == b->letter)
+			return b;
+	return NULL;
 }
 
 static const struct option_command *find_command(const struct option_table *t, struct str name)
@@ -523,16 +518,15 @@ static struct status stray_argument(const struct options *o, const char *arg, bo
 static struct status take_argument(struct options *o, struct arguments *args, int *at)
 {
 	struct str arg = str_of(o->argv[*at]);
-	if (str_eq(arg, STR("-h")))
-		arg = STR("--help");
-	if (str_eq(arg, STR("-V")))
-		arg = STR("--version");
 	if (!str_starts_with(arg, STR("-")) || arg.n == 1) {
 		if (!o->command || !o->command->operand || o->operand)
 			return stray_argument(o, o->argv[*at], *at == 1);
 		o->operand = o->argv[*at];
 		return status_ok();
 	}
+	const struct option_builtin *builtin = find_letter(arg);
+	if (builtin)
+		return take_action(o, builtin, (struct str){NULL, 0}, at);
 	if (!str_starts_with(arg, STR("--")) || arg.n == 2)
 		return status_error(
 			STATUS_INVALID_ARGUMENT, "unknown option '%s'", shown(arg).text);
@@ -540,11 +534,10 @@ static struct status take_argument(struct options *o, struct arguments *args, in
 	struct str inlined = {NULL, 0};
 	if (name.n + 2 < arg.n)
 		inlined = str_sub(arg, name.n + 3, arg.n);
-	if (str_eq(name, STR("config")))
-		return take_config(o, inlined, at);
-	enum options_action action;
-	if (find_action(name, &action))
-		return take_action(o, action, name, inlined);
+	builtin = option_builtin_find(name);
+	if (builtin)
+		return builtin->action == OPTIONS_RUN ? take_config(o, inlined, at)
+						      : take_action(o, builtin, inlined, at);
 	return take_flag(o, args, name, inlined, at);
 }
 
@@ -579,7 +572,7 @@ static struct status check_required(const struct options *o)
 {
 	for (size_t i = 0; i < spec_count(o); i++) {
 		const struct option_spec *s = &o->table->specs[i];
-		bool wanted = (s->flags & OPTION_REQUIRED) && takes(o->command, s);
+		bool wanted = (s->flags & OPTION_REQUIRED) && option_is_taken(o->command, s);
 		if (!wanted || o->given[i].source != SOURCE_DEFAULT)
 			continue;
 		_cleanup_buf_ struct buf env;
@@ -860,6 +853,8 @@ static int print_action(const struct options *o)
 	buf_init(&out, HELP_MAX_BYTES);
 	if (o->action == OPTIONS_VERSION)
 		buf_printf(&out, "%s %s\n", o->table->program, o->table->version);
+	else if (o->action == OPTIONS_COMPLETION)
+		option_help_completion(o->table, o->choice, &out);
 	else if (o->action == OPTIONS_HELP_JSON)
 		option_help_json(o->table, &out);
 	else if (o->action == OPTIONS_HELP_MAN)
@@ -983,13 +978,11 @@ static bool is_kubernetes_name(struct str name)
 
 static struct status check_spec(const struct option_table *t, size_t i)
 {
-	static const char *const reserved[] = {
-		"config", "check-config", "help", "help-json", "help-man", "version", NULL};
 	const struct option_spec *s = &t->specs[i];
 	const enum status_code wrong = STATUS_FAILED_PRECONDITION;
 	if (!s->name || !is_option_name(s->name))
 		return status_error(wrong, "option %zu has a bad name", i);
-	if (listed(reserved, s->name) || str_starts_with(str_of(s->name), STR("no-")) ||
+	if (option_builtin_find(str_of(s->name)) || str_starts_with(str_of(s->name), STR("no-")) ||
 		is_kubernetes_name(str_of(s->name)))
 		return status_error(wrong, "'%s': the name is taken", s->name);
 	if (!s->help || !s->help[0])

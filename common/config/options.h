@@ -135,10 +135,12 @@ struct option_table {
 };
 
 /* Every table has these without listing them: --config FILE (PREFIX_CONFIG), --check-config,
- * --help (-h), --version (-V), and --help-json and --help-man, which the help does not show. */
+ * --completion SHELL, --help (-h), --version (-V), and --help-json and --help-man, which the help
+ * does not show. */
 enum options_action {
 	OPTIONS_RUN,
 	OPTIONS_CHECK, /* --check-config: check what the table cannot, say so, and exit */
+	OPTIONS_COMPLETION,
 	OPTIONS_HELP,
 	OPTIONS_HELP_JSON,
 	OPTIONS_HELP_MAN,

@@ -1,17 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """osmo completion and osmo man: scripts that the shells run, pages that man formats."""
 
-import fcntl
-import os
 import re
-import select
 import subprocess
-import termios
-import time
 
 import pytest
 
-from env import program
+from env import shells
 
 PAGES = ("osmo", "osmo-login", "osmo-logout", "osmo-version", "osmo-token", "osmo-profile", "osmo-check",
          "osmo-completion", "osmo-man")
@@ -57,46 +52,11 @@ def test_bash_script_is_clean(osmo, tmp_path):
     subprocess.run(["bash", "-n", tmp_path / "osmo.bash"], check=True)
 
 
-SHELLS = {
-    "bash": (["bash", "--norc", "--noprofile", "-i"], "bind 'set bell-style none'; bind 'set enable-bracketed-paste off'"),
-    "zsh": (["zsh", "-f", "-i"], "unsetopt prompt_sp zle_bracketed_paste beep; autoload -Uz compinit; compinit -D -u")}
-
-
-@pytest.fixture(params=SHELLS)
+@pytest.fixture(params=shells.SHELLS)
 def shell(request, osmo, tmp_path):
-    """typed(keys): what osmo is called with when these keys, and then return, are typed into a real shell."""
-    command, setup = SHELLS[request.param]
-    (tmp_path / "script").write_text(osmo("completion", request.param).stdout)
     (tmp_path / "a file.token").touch()
-    reader, terminal = os.openpty()
-    process = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
-                               preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), cwd=tmp_path,
-                               env=program.environment(HOME=tmp_path, TERM="dumb", PS1="$ ", INPUTRC="/dev/null",
-                                                       COLUMNS=1000))
-    os.close(terminal)
-    seen = ""
-
-    def wait_for(pattern):
-        nonlocal seen
-        deadline = time.monotonic() + program.PATIENCE_S
-        while not (match := re.search(pattern, seen)):
-            ready, _, _ = select.select([reader], [], [], max(0, deadline - time.monotonic()))
-            assert ready, f"waited for {pattern}, got {seen!r}"
-            seen += os.read(reader, 10000).decode(errors="replace")
-        seen = seen[match.end():]
-        return match
-
-    def typed(keys):
-        os.write(reader, keys.encode() + b"\n")
-        return re.findall("<([^>]*)>", wait_for(r"called(.*)end")[1])
-
-    ready = "osmo() { printf 'called'; printf '<%s>' \"$@\"; echo 'e''nd'; }; echo 're''ady'"
-    os.write(reader, f"{setup}; . {tmp_path}/script; {ready}\n".encode())
-    wait_for("ready")
-    yield typed
-    process.kill()
-    process.wait()
-    os.close(reader)
+    with shells.Shell(request.param, "osmo", osmo("completion", request.param).stdout, tmp_path) as result:
+        yield result.typed
 
 
 @pytest.mark.parametrize("keys, called", [
@@ -105,6 +65,7 @@ def shell(request, osmo, tmp_path):
     ("osmo login --token-f\ta\\ f\t", ["login", "--token-file", "a file.token"]),
     ("osmo login --meth\td\t", ["login", "--method", "dev"]),
     ("osmo profile set not\temail f\t", ["profile", "set", "notifications", "email", "false"]),
+    ("osmo token list --format-type=j\t", ["token", "list", "--format-type", "json"]),
     ("osmo completion z\t", ["completion", "zsh"]),
 ])
 def test_what_a_real_shell_makes_of_typing(shell, keys, called):
@@ -121,13 +82,10 @@ def test_other_scripts_are_understood_by_their_shell(osmo, tmp_path, shell, argu
 
 
 def test_fish_offers_what_fits(osmo, tmp_path):
-    (tmp_path / "osmo.fish").write_text(osmo("completion", "fish").stdout)
+    script = osmo("completion", "fish").stdout
 
     def offers(line):
-        result = subprocess.run(
-            ["fish", "--no-config", "-c", f"source {tmp_path}/osmo.fish; complete -C '{line}'"],
-            capture_output=True, text=True, check=True, env=program.environment(HOME=tmp_path))
-        return [each.split("\t")[0] for each in result.stdout.splitlines()]
+        return shells.fish_offers(script, tmp_path, line)
 
     assert sorted(offers("osmo token ")) == ["delete", "delete-all", "list", "rotate", "set", "update"]
     assert sorted(offers("osmo token set --")) == ["--description", "--expires-at", "--format-type", "--help",

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from env import program
+from env import program, shells
 
 
 def run(*arguments, env=None, cwd=None):
@@ -148,6 +148,42 @@ def test_the_manual_page_has_every_option(name):
         start = r"\\-\\-(\[no\\-\])?" + re.escape(option["name"].replace("-", r"\-"))
         assert re.search(rf"^\.B {start}\b", page, re.MULTILINE), option["name"]
         assert f"${option['env']}" in page, option["name"]
+
+
+@pytest.mark.parametrize("shell", shells.SHELLS)
+@pytest.mark.parametrize("keys, called", [
+    ("token-service rot\t--encr\tk\t", ["rotate-keys", "--encryption-key-file", "key file"]),
+    ("token-service back\tk\t", ["backup", "key file"]),
+    ("token-service --store po\t--postgres-pooler=tr\t", ["--store", "postgres", "--postgres-pooler", "transaction"]),
+    ("token-service check --data-d\tf\t", ["check", "--data-dir", "folder"]),
+    ("token-service --completion z\t", ["--completion", "zsh"]),
+])
+def test_what_a_real_shell_makes_of_typing(tmp_path, shell, keys, called):
+    (tmp_path / "key file").touch()
+    (tmp_path / "folder").mkdir()
+    with shells.Shell(shell, "token-service", run("--completion", shell).stdout, tmp_path) as typing:
+        assert typing.typed(keys) == called
+
+
+@pytest.mark.parametrize("name", ["token-service", "token-gateway"])
+def test_fish_offers_the_options_and_their_values(tmp_path, name):
+    script = program.run(name, "--completion", "fish").stdout
+    (tmp_path / "settings.yaml").touch()
+    flags = {"--" + option["name"] for option in json.loads(program.run(name, "--help-json").stdout)["options"]
+             if option["type"] not in ("section", "secret") and not option["hidden"] and not option.get("command_only")}
+    assert flags <= set(shells.fish_offers(script, tmp_path, f"{name} --"))
+    assert shells.fish_offers(script, tmp_path, f"{name} --log-format ") == ["auto", "json", "logfmt"]
+    assert "settings.yaml" in shells.fish_offers(script, tmp_path, f"{name} --config s")
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["--completion", "tcsh"], "--completion must be bash, zsh or fish, got 'tcsh' from the command line"),
+    (["--completion"], "--completion needs a value: --completion SHELL"),
+    (["--completio"], "unknown option '--completio'; did you mean '--completion'?"),
+    (["--version=1"], "--version takes no value"),
+])
+def test_what_is_no_shell_is_named(arguments, said):
+    assert refused(run(*arguments)) == said
 
 
 def test_variables_of_kubernetes_are_no_options():

@@ -20,6 +20,9 @@ CONTENTS = {
         drwx------ /etc/token-service/credentials/
         -rw-r--r-- /etc/token-service/token-service.yaml
         -rwxr-xr-x /usr/bin/token-service
+        -rw-r--r-- /usr/share/bash-completion/completions/token-service
+        -rw-r--r-- /usr/share/fish/vendor_completions.d/token-service.fish
+        -rw-r--r-- /usr/share/zsh/vendor-completions/_token-service
         -rw-r--r-- /usr/lib/systemd/system/token-service.service
         -rw-r--r-- /usr/lib/sysusers.d/token-service.conf
         -rw-r--r-- /usr/lib/tmpfiles.d/token-service.conf
@@ -28,6 +31,9 @@ CONTENTS = {
         drwx------ /etc/token-gateway/credentials/
         -rw-r--r-- /etc/token-gateway/token-gateway.yaml
         -rwxr-xr-x /usr/bin/token-gateway
+        -rw-r--r-- /usr/share/bash-completion/completions/token-gateway
+        -rw-r--r-- /usr/share/fish/vendor_completions.d/token-gateway.fish
+        -rw-r--r-- /usr/share/zsh/vendor-completions/_token-gateway
         -rw-r--r-- /usr/lib/systemd/system/token-gateway.service
         -rw-r--r-- /usr/lib/sysusers.d/token-gateway.conf
         -rw-r--r-- /usr/share/man/man8/token-gateway.8.gz""",

@@ -120,6 +120,7 @@ static void help_is_grouped_and_wrapped(void **state)
 		"                              names of options [$TOKEN_SERVICE_CONFIG]\n"
 		"  --check-config              check the configuration, say whether it is right,\n"
 		"                              and exit\n"
+		"  --completion SHELL          print completion for bash, zsh or fish and exit\n"
 		"  -h, --help                  show this help and exit\n"
 		"  -V, --version               show the version and exit\n"
 		"\n"
