@@ -3,9 +3,10 @@
 
 #include "common/net/web_url.h"
 
-struct status cors_init(struct cors *c, const struct str *origins, size_t n_origins)
+struct status cors_init(
+	struct cors *c, const struct str *origins, size_t n_origins, struct str methods)
 {
-	*c = (struct cors){.origins = origins, .n_origins = n_origins};
+	*c = (struct cors){.origins = origins, .n_origins = n_origins, .methods = methods};
 	for (size_t i = 0; i < n_origins; i++) {
 		struct status status = web_origin_check(origins[i]);
 		if (!status_is_ok(&status))
@@ -66,10 +67,11 @@ bool cors_is_preflight(const struct cors *c, const struct http_request *r,
 		!http_request_find(r, STR("access-control-request-method")))
 		return false;
 	if (allow_origin(c, r, headers, n, max)) {
-		add(headers, n, max, "Access-Control-Allow-Methods", STR("GET, POST, PUT, DELETE"));
+		add(headers, n, max, "Access-Control-Allow-Methods", c->methods);
 		add(headers, n, max, "Access-Control-Allow-Headers",
-			STR("authorization, content-type, grpc-timeout, traceparent, tracestate, "
-			    "x-osmo-auth, x-osmo-client-version, x-request-id"));
+			STR("authorization, content-encoding, content-type, grpc-timeout, "
+			    "traceparent, tracestate, x-osmo-auth, x-osmo-client-version, "
+			    "x-request-id"));
 		add(headers, n, max, "Access-Control-Max-Age", STR("600"));
 	}
 	return true;

@@ -16,11 +16,14 @@
 struct cors {
 	const struct str *origins;
 	size_t n_origins;
+	struct str methods;
 	bool any;
 };
 
-/* @origins is borrowed. INVALID_ARGUMENT for what is no origin ("https://host[:port]" or "*"). */
-struct status cors_init(struct cors *c, const struct str *origins, size_t n_origins);
+/* @origins is borrowed, and @methods, those of all paths ("GET, HEAD, POST").
+ * INVALID_ARGUMENT for what is no origin ("https://host[:port]" or "*"). */
+struct status cors_init(
+	struct cors *c, const struct str *origins, size_t n_origins, struct str methods);
 void cors_done(struct cors *c);
 
 /* Adds the headers of an actual request's reply, if its origin is allowed; at most @max in all. */

@@ -28,6 +28,11 @@ enum {
 	OPENAPI_MAX_BYTES = 4 * 1024 * 1024
 };
 
+struct reply_headers {
+	struct http_header list[HEADERS_MAX];
+	size_t n;
+};
+
 /* One loop's part. */
 struct gateway_loop {
 	struct gateway *gateway;
@@ -36,6 +41,10 @@ struct gateway_loop {
 	struct http_call *kept; /* finished calls, for the next ones */
 	size_t n_kept;
 	struct buf body; /* of the reply that is being written */
+	struct {         /* of the error that render_error words: they outlive it */
+		struct reply_headers headers;
+		char request_id[CALL_REQUEST_ID_BYTES];
+	} error;
 	struct loop_task stop;
 };
 
@@ -68,11 +77,6 @@ struct http_call {
 
 /* --- replies --- */
 
-struct reply_headers {
-	struct http_header list[HEADERS_MAX];
-	size_t n;
-};
-
 static void add_header(struct reply_headers *h, const char *name, struct str value)
 {
 	if (h->n < HEADERS_MAX)
@@ -90,9 +94,16 @@ static void add_error_headers(struct reply_headers *headers, int status, bool ha
 		add_header(headers, "WWW-Authenticate", challenge);
 }
 
-static void send_reply(struct gateway_loop *l, struct http_exchange *x, int status,
-	struct str content_type, struct str body, const struct reply_headers *headers, bool secret)
+static void add_cors_headers(
+	struct gateway_loop *l, const struct http_request *request, struct reply_headers *headers)
 {
+	cors_reply_headers(&l->gateway->cors, request, headers->list, &headers->n, HEADERS_MAX);
+}
+
+static void send_reply(struct gateway_loop *l, struct http_exchange *x, int status,
+	struct str content_type, struct str body, struct reply_headers *headers, bool secret)
+{
+	add_cors_headers(l, http_exchange_request(x), headers);
 	struct http_reply reply = {
 		.status = status,
 		.content_type = content_type,
@@ -107,10 +118,16 @@ static void send_reply(struct gateway_loop *l, struct http_exchange *x, int stat
 
 static const struct str json_type = {"application/json", 16};
 
-/* An error that is not of a call: of routing, of the request's form, of our own pages (which have
- * no @request_id: NULL). */
-static void refuse(struct gateway_loop *l, struct http_exchange *x, const struct refusal *refusal,
-	const char *request_id)
+/* The request's own id, or a new one, for a reply that is not a call's. */
+static void add_request_id(const struct http_request *request, char id[CALL_REQUEST_ID_BYTES],
+	struct reply_headers *headers)
+{
+	request_id_choose(http_request_header(request, STR("x-request-id")), id);
+	add_header(headers, "X-Request-Id", str_of(id));
+}
+
+/* An error that is not of a call: of routing, of the request's form, of our own pages. */
+static void refuse(struct gateway_loop *l, struct http_exchange *x, const struct refusal *refusal)
 {
 	const struct gateway *g = l->gateway;
 	const struct http_request *request = http_exchange_request(x);
@@ -118,12 +135,11 @@ static void refuse(struct gateway_loop *l, struct http_exchange *x, const struct
 	struct reply_headers headers = {.n = 0};
 	int status = refusal->http_status ? refusal->http_status
 					  : dialect_http_status(dialect, refusal->status.code);
+	char id[CALL_REQUEST_ID_BYTES];
 	if (refusal->allow.p)
 		add_header(&headers, "Allow", refusal->allow);
-	if (request_id)
-		add_header(&headers, "X-Request-Id", str_of(request_id));
+	add_request_id(request, id, &headers);
 	add_error_headers(&headers, status, false);
-	cors_reply_headers(&g->cors, request, headers.list, &headers.n, HEADERS_MAX);
 	_cleanup_(arena_freep) struct arena *arena = arena_new();
 	dialect_write_error(dialect, g->options.schema, &refusal->status, status,
 		status_details_of(&refusal->status, "", arena), &l->body);
@@ -135,25 +151,28 @@ static void refuse_status(struct gateway_loop *l, struct http_exchange *x, int h
 {
 	struct refusal refusal = refusal_of(http_status, status);
 	refusal.allow = allow;
-	refuse(l, x, &refusal, NULL);
+	refuse(l, x, &refusal);
 }
 
 /* For the HTTP server: a request that never became an exchange. */
 static void render_error(
 	void *self, const struct http_error *e, struct buf *body, struct http_reply *r)
 {
-	const struct gateway_loop *l = self;
+	struct gateway_loop *l = self;
 	struct status status = status_error(e->status == 503   ? STATUS_UNAVAILABLE
 					    : e->status == 408 ? STATUS_DEADLINE_EXCEEDED
 							       : STATUS_INVALID_ARGUMENT,
 		"%s", e->message);
-	dialect_write_error(
-		dialect_of(e->path), l->gateway->options.schema, &status, e->status, STR(""), body);
-	static const struct http_header retry = {{"Retry-After", 11}, {"1", 1}};
-	if (e->status == 503) {
-		r->headers = &retry;
-		r->n_headers = 1;
-	}
+	dialect_write_error(dialect_of(e->request->path), l->gateway->options.schema, &status,
+		e->status, STR(""), body);
+	struct reply_headers *headers = &l->error.headers;
+	headers->n = 0;
+	for (size_t i = 0; i < r->n_headers; i++)
+		headers->list[headers->n++] = r->headers[i];
+	add_request_id(e->request, l->error.request_id, headers);
+	add_cors_headers(l, e->request, headers);
+	r->headers = headers->list;
+	r->n_headers = headers->n;
 }
 
 /* --- calls --- */
@@ -208,8 +227,6 @@ static void on_finished(struct call *c)
 	struct reply_headers headers = {.n = 0};
 	int status = write_answer(hc, &l->body);
 	add_reply_headers(hc, status, &headers);
-	cors_reply_headers(
-		&l->gateway->cors, http_exchange_request(x), headers.list, &headers.n, HEADERS_MAX);
 	send_reply(l, x, status, json_type, buf_str(&l->body), &headers,
 		c->reply_headers[CALL_REPLY_NO_STORE].p != NULL);
 	call_unref(c);
@@ -370,7 +387,7 @@ static void start_call(struct gateway_loop *l, struct http_exchange *x)
 	hc->dialect = dialect_of(request->path);
 	struct refusal refusal = prepare(hc, request);
 	if (refusal.status.code != STATUS_OK) {
-		refuse(l, x, &refusal, hc->call.request_id);
+		refuse(l, x, &refusal);
 		drop_call(hc);
 		return;
 	}
@@ -385,10 +402,18 @@ struct page {
 	void (*answer)(struct gateway_loop *l, struct http_exchange *x);
 };
 
+static void send_page(
+	struct gateway_loop *l, struct http_exchange *x, struct str content_type, struct str body)
+{
+	struct reply_headers headers = {.n = 0};
+	char id[CALL_REQUEST_ID_BYTES];
+	add_request_id(http_exchange_request(x), id, &headers);
+	send_reply(l, x, 200, content_type, body, &headers, false);
+}
+
 static void answer_healthz(struct gateway_loop *l, struct http_exchange *x)
 {
-	send_reply(l, x, 200, json_type, STR("{\"status\":\"OK\"}"),
-		&(struct reply_headers){.n = 0}, false);
+	send_page(l, x, json_type, STR("{\"status\":\"OK\"}"));
 }
 
 struct ready_check {
@@ -427,14 +452,12 @@ static void answer_metrics(struct gateway_loop *l, struct http_exchange *x)
 		return;
 	}
 	metrics_write(l->gateway->options.metrics, &l->body);
-	send_reply(l, x, 200, STR(METRICS_CONTENT_TYPE), buf_str(&l->body),
-		&(struct reply_headers){.n = 0}, false);
+	send_page(l, x, STR(METRICS_CONTENT_TYPE), buf_str(&l->body));
 }
 
 static void answer_openapi(struct gateway_loop *l, struct http_exchange *x)
 {
-	send_reply(l, x, 200, json_type, buf_str(&l->gateway->openapi),
-		&(struct reply_headers){.n = 0}, false);
+	send_page(l, x, json_type, buf_str(&l->gateway->openapi));
 }
 
 static const struct page pages[] = {
@@ -467,10 +490,12 @@ static void handle(void *self, struct http_exchange *x)
 {
 	struct gateway_loop *l = self;
 	const struct http_request *request = http_exchange_request(x);
-	struct http_header list[HEADERS_MAX];
-	size_t n = 0;
-	if (cors_is_preflight(&l->gateway->cors, request, list, &n, HEADERS_MAX)) {
-		struct http_reply reply = {.status = 204, .headers = list, .n_headers = n};
+	struct reply_headers headers = {.n = 0};
+	if (cors_is_preflight(&l->gateway->cors, request, headers.list, &headers.n, HEADERS_MAX)) {
+		char id[CALL_REQUEST_ID_BYTES];
+		add_request_id(request, id, &headers);
+		struct http_reply reply = {
+			.status = 204, .headers = headers.list, .n_headers = headers.n};
 		http_exchange_reply(x, &reply);
 		return;
 	}
@@ -548,8 +573,9 @@ struct status gateway_new(const struct gateway_options *options, struct gateway 
 	_cleanup_(gateway_freep) struct gateway *g = xnew(struct gateway);
 	g->options = *options;
 	buf_init(&g->openapi, OPENAPI_MAX_BYTES);
-	TRY(cors_init(&g->cors, options->cors_origins, options->n_cors_origins));
 	TRY(router_new(options->schema, &g->router));
+	TRY(cors_init(&g->cors, options->cors_origins, options->n_cors_origins,
+		router_methods(g->router)));
 	const struct openapi_info info = {.title = "Access tokens", .version = options->version};
 	TRY(openapi_write(options->schema, g->router, &info, &g->openapi));
 	TRY(listener_open(options->listen, options->n_loops, NULL, &g->listener));

@@ -639,8 +639,7 @@ static void conn_fail(struct conn *c, enum http_error_kind kind)
 	const struct http_error e = {.kind = kind,
 		.status = http_error_status(kind),
 		.message = http_error_message(kind),
-		.method = q->method,
-		.path = q->path,
+		.request = q,
 		.peer_text = conn_peer_text(c)};
 	struct http_reply r = {
 		.status = e.status, .content_type = STR("application/json"), .close = true};

@@ -72,11 +72,11 @@ void http_exchange_reply(struct http_exchange *x, const struct http_reply *r);
 /* A request that never became an exchange. */
 struct http_error {
 	enum http_error_kind kind;
-	int status;            /* HTTP */
-	const char *message;   /* for a person */
-	struct str method;     /* empty if it was not understood */
-	struct str path;       /* the same */
-	const char *peer_text; /* for the log */
+	int status;                         /* HTTP */
+	const char *message;                /* for a person */
+	const struct http_request *request; /* what was understood of it: method and path may be
+					       empty, headers be missing */
+	const char *peer_text;              /* for the log */
 };
 
 struct http_handler {
@@ -84,8 +84,9 @@ struct http_handler {
 	/* Owns @x until it was answered. May answer at once. */
 	void (*handle)(void *self, struct http_exchange *x);
 	/* Words an error: @r has the status and `application/json`; what is appended to @body
-	 * becomes the body, unless @r->body was set. Headers of @r need to live until the next
-	 * event of the loop only. NULL: {"code":…,"message":…,"details":[]} of google.rpc.Status.
+	 * becomes the body, unless @r->body was set. @r has the headers that the error calls
+	 * for; further ones need to live until the next event of the loop only. NULL:
+	 * {"code":…,"message":…,"details":[]} of google.rpc.Status.
 	 */
 	void (*render_error)(
 		void *self, const struct http_error *e, struct buf *body, struct http_reply *r);

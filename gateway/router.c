@@ -19,7 +19,7 @@
 enum {
 	HTTP_RULE_OPTION = 72295728, /* google.api.http */
 	MAX_TEMPLATE_SEGMENTS = 32,
-	MAX_ALLOWED = 8,
+	MAX_METHODS = 8,
 };
 
 /* Where a template ends. */
@@ -48,13 +48,43 @@ struct fixed_path {
 	UT_hash_handle hh;
 };
 
+/* HTTP methods, each once. */
+struct methods {
+	const char *names[MAX_METHODS];
+	size_t n;
+};
+
 struct router {
 	struct arena *arena;
+	struct methods methods; /* of all routes */
+	struct str method_list; /* the same as text */
 	struct node root;
 	struct fixed_path *fixed;
 	const struct route **routes;
 	size_t n_routes;
 };
+
+static void add_method_name(struct methods *m, const char *name)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (strcmp(m->names[i], name) == 0)
+			return;
+	if (m->n < MAX_METHODS)
+		m->names[m->n++] = name;
+}
+
+/* As in the header Allow; where GET is, HEAD is too. */
+static struct str list_methods(const struct methods *m, struct arena *arena)
+{
+	_cleanup_buf_ struct buf names;
+	buf_init(&names, 256);
+	for (size_t i = 0; i < m->n; i++) {
+		buf_printf(&names, "%s%s", i ? ", " : "", m->names[i]);
+		if (strcmp(m->names[i], "GET") == 0)
+			buf_append_str(&names, STR(", HEAD"));
+	}
+	return arena_str(arena, buf_str(&names));
+}
 
 /* ---- templates ---- */
 
@@ -287,6 +317,7 @@ static struct status add_route(struct router *r, const struct schema_method *m,
 	TRY(insert(r, route, &t));
 	r->routes = xreallocarray(r->routes, r->n_routes + 1, sizeof *r->routes);
 	r->routes[r->n_routes++] = route;
+	add_method_name(&r->methods, route->http_method);
 	return status_ok();
 }
 
@@ -345,6 +376,7 @@ struct status router_new(const struct schema *schema, struct router **ret)
 	r->arena = arena_new();
 	for (size_t i = 0; i < schema_method_count(schema); i++)
 		TRY(add_method(r, schema_method_at(schema, i)));
+	r->method_list = list_methods(&r->methods, r->arena);
 	*ret = TAKE_PTR(r);
 	return status_ok();
 }
@@ -369,6 +401,11 @@ const struct route *router_route_at(const struct router *r, size_t index)
 	return r->routes[index];
 }
 
+struct str router_methods(const struct router *r)
+{
+	return r->method_list;
+}
+
 /* ---- requests ---- */
 
 struct search {
@@ -377,18 +414,8 @@ struct search {
 	size_t n_segments;
 	struct str last; /* segments[n - 1], without the verb if one is looked for */
 	struct str verb;
-	const char *allowed[MAX_ALLOWED]; /* methods of routes that match but for the method */
-	size_t n_allowed;
+	struct methods allowed; /* of routes that match but for the method */
 };
-
-static void allow(struct search *s, const char *http_method)
-{
-	for (size_t i = 0; i < s->n_allowed; i++)
-		if (strcmp(s->allowed[i], http_method) == 0)
-			return;
-	if (s->n_allowed < MAX_ALLOWED)
-		s->allowed[s->n_allowed++] = http_method;
-}
 
 static const struct end *find_end(struct search *s, const struct node *node)
 {
@@ -400,7 +427,7 @@ static const struct end *find_end(struct search *s, const struct node *node)
 		const struct str has = str_of(e->route->http_method);
 		if (str_eq(has, s->method) || (head && !found && str_eq(has, STR("GET"))))
 			found = e;
-		allow(s, e->route->http_method);
+		add_method_name(&s->allowed, e->route->http_method);
 	}
 	return found;
 }
@@ -497,19 +524,13 @@ static struct str value_of(const struct search *s, const struct span *span, stru
 	return value;
 }
 
-static struct refusal not_allowed(struct search *s, struct str method, struct arena *arena)
+static struct refusal not_allowed(const struct search *s, struct str method, struct arena *arena)
 {
-	_cleanup_buf_ struct buf names;
-	buf_init(&names, 256);
-	for (size_t i = 0; i < s->n_allowed; i++) {
-		buf_printf(&names, "%s%s", i ? ", " : "", s->allowed[i]);
-		if (strcmp(s->allowed[i], "GET") == 0)
-			buf_append_str(&names, STR(", HEAD"));
-	}
+	const struct str allowed = list_methods(&s->allowed, arena);
 	struct refusal refusal = refusal_of(
-		405, status_error(STATUS_UNIMPLEMENTED, "the path has no method %.*s, only %s",
-			     method.n < 32 ? (int)method.n : 32, method.p, buf_str(&names).p));
-	refusal.allow = arena_str(arena, buf_str(&names));
+		405, status_error(STATUS_UNIMPLEMENTED, "the path has no method %.*s, only %.*s",
+			     method.n < 32 ? (int)method.n : 32, method.p, STR_ARG(allowed)));
+	refusal.allow = allowed;
 	return refusal;
 }
 
@@ -541,7 +562,7 @@ struct refusal router_match(const struct router *r, struct str method, struct st
 			s.last = str_sub(last, 0, colon - 1);
 			s.verb = str_sub(last, colon, last.n);
 			end = find(&s, &r->root, 0);
-			is_verb = s.n_allowed >
+			is_verb = s.allowed.n >
 				  0; /* of this search alone: no fixed path has a colon */
 		}
 		if (!end && !is_verb) { /* a colon like any character */
@@ -550,7 +571,7 @@ struct refusal router_match(const struct router *r, struct str method, struct st
 			end = find(&s, &r->root, 0);
 		}
 	}
-	if (!end && s.n_allowed)
+	if (!end && s.allowed.n)
 		return not_allowed(&s, method, arena);
 	if (!end)
 		return refusal_of(

@@ -60,6 +60,8 @@ DEFINE_CLEANUP(struct router *, router_free);
 
 size_t router_route_count(const struct router *r);
 const struct route *router_route_at(const struct router *r, size_t index);
+/* All methods that some path has, as in the header Allow. */
+struct str router_methods(const struct router *r);
 
 /* Finds the route of a request; @path is as it was sent, without the query. HEAD goes where GET
  * goes.

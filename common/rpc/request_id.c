@@ -3,7 +3,6 @@
 
 #include "common/base/base64.h" /* hex_encode */
 #include "common/base/random.h"
-#include "common/rpc/call.h"
 
 #include <string.h>
 
@@ -29,15 +28,18 @@ static void mint(char ret[CALL_REQUEST_ID_BYTES])
 	hex_encode(&state, sizeof state, ret);
 }
 
+void request_id_choose(struct str wish, char ret[CALL_REQUEST_ID_BYTES])
+{
+	if (is_sane(wish)) {
+		memcpy(ret, wish.p, wish.n);
+		ret[wish.n] = '\0';
+	} else {
+		mint(ret);
+	}
+}
+
 void request_id_assign(struct call *c)
 {
-	struct str id = c->metadata[CALL_REQUEST_ID].value;
-	if (c->request_id[0])
-		return;
-	if (is_sane(id)) {
-		memcpy(c->request_id, id.p, id.n);
-		c->request_id[id.n] = '\0';
-	} else {
-		mint(c->request_id);
-	}
+	if (!c->request_id[0])
+		request_id_choose(c->metadata[CALL_REQUEST_ID].value, c->request_id);
 }

@@ -472,11 +472,15 @@ def test_8_cors_for_the_origins_that_are_allowed(start_rig):
         for origin in ["https://a.example", "https://b.example:8443"]:
             asked = c.request("OPTIONS", "/v1/tokens", {"Origin": origin, **preflight})
             assert asked.status == 204 and asked["Access-Control-Allow-Origin"] == origin
-            assert "POST" in asked["Access-Control-Allow-Methods"]
+            assert set(asked["Access-Control-Allow-Methods"].split(", ")) == {
+                "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
             assert "authorization" in asked["Access-Control-Allow-Headers"].lower()
-            for path in ["/v1/whoami", "/v1/nope", "/api/profile/settings"]:
-                reply = c.get(path, Origin=origin)
-                assert reply["Access-Control-Allow-Origin"] == origin, path
+            replies = [c.get(path, Origin=origin) for path in [
+                "/v1/whoami", "/v1/nope", "/api/profile/settings", "/openapi.json", "/healthz", "/readyz", "/metrics"]]
+            replies.append(rig.request("POST", "/v1/tokens", {"Origin": origin, "Content-Length": str(2 << 20)}))
+            assert [reply.status for reply in replies] == [200, 404, 200, 200, 200, 200, 200, 413]
+            for reply in replies:
+                assert reply["Access-Control-Allow-Origin"] == origin, reply
                 assert "Origin" in ",".join(reply.all("Vary"))
         for origin in ["https://c.example", "null", "http://a.example", "https://a.example.evil", "https://A.example"]:
             asked = c.request("OPTIONS", "/v1/tokens", {"Origin": origin, **preflight})
@@ -830,9 +834,22 @@ def test_13_also_from_a_trusted_proxy_other_spellings_mean_nothing(trusting, nam
 #
 # Each answer has an id, the caller's if it is sane, and the log has the same one, with the trace.
 
-@pytest.mark.parametrize("path", ["/v1/whoami", "/api/profile/settings", "/v1/nope", "/v1/whoami?x=1"])
+@pytest.mark.parametrize("path", ["/v1/whoami", "/api/profile/settings", "/v1/nope", "/v1/whoami?x=1", "/v1/tokens/%zz",
+                                  "/healthz", "/readyz", "/metrics", "/openapi.json"])
 def test_14_a_sane_request_id_is_echoed(admin, path):
-    assert admin.get(path, X_Request_Id="abc-123")["X-Request-Id"] == "abc-123"
+    for method in ["GET", "HEAD", "PUT"]:
+        assert admin.request(method, path, {"X-Request-Id": "abc-123"})["X-Request-Id"] == "abc-123"
+
+
+@pytest.mark.parametrize("head, status, echoed", [
+    ("Content-Length: 1048577", 413, True), ("Expect: x", 417, True), ("Content-Length: 1\r\nTransfer-Encoding: chunked", 400, True),
+    ("X : a", 400, True), ("X: " + "a" * 33000, 431, True), ("X-Request-Id: a b\r\nExpect: x", 417, False)])
+def test_14_so_it_is_when_the_request_goes_no_further(rig, head, status, echoed):
+    with rig.connect() as c:
+        c.send("POST /v1/tokens HTTP/1.1\r\nHost: a\r\n" + ("X-Request-Id: abc-123\r\n" if echoed else "") + head + "\r\n\r\n")
+        reply = c.reply()
+        assert reply.status == status
+        assert reply["X-Request-Id"] and (reply["X-Request-Id"] == "abc-123") == echoed
 
 
 @pytest.mark.parametrize("value", ["", "a" * 500, "a b", "\u00e9\u00e9", 'a"b\\', "<script>"])

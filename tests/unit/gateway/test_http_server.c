@@ -115,7 +115,7 @@ static void render_error(
 {
 	struct world *w = self;
 	snprintf(w->last_error, sizeof w->last_error, "%s %.*s", http_error_name(e->kind),
-		STR_ARG(e->path));
+		STR_ARG(e->request->path));
 	buf_printf(body, "{\"error\":\"%s\"}", http_error_name(e->kind));
 	assert_int_equal(r->status, e->status);
 }
