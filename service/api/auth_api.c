@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/base64.h" /* hex_value */
 #include "service/api/answer.h"
 #include "service/api/api.h"
 #include "service/api/exchange.h"
@@ -179,16 +180,43 @@ static void on_authenticated(void *arg, struct auth_outcome *outcome)
 		answer_error(c, &status);
 }
 
+/* RFC 9110, 9.1: a token. " POST" would match no rule that denies. */
+static bool is_method(struct str s)
+{
+	static const char others[] = "!#$%&'*+-.^_`|~";
+	for (size_t i = 0; i < s.n; i++) {
+		const char c = s.p[i], lower = (char)(c | 0x20);
+		if (!(lower >= 'a' && lower <= 'z') && !(c >= '0' && c <= '9') &&
+			!strchr(others, c))
+			return false;
+	}
+	return s.n > 0;
+}
+
+/* "%77": of a path as it was sent. */
+static bool has_escape(const char *path)
+{
+	for (; (path = strchr(path, '%')); path++)
+		if (hex_value(path[1]) >= 0 && hex_value(path[2]) >= 0)
+			return true;
+	return false;
+}
+
 static struct status check_authorize(const Osmo__Token__V1__AuthorizeRequest *in)
 {
-	if (!in->method[0])
-		return status_invalid("method", "method must be an HTTP method like GET");
+	if (!is_method(str_of(in->method)))
+		return status_invalid(
+			"method", "method must be an HTTP method like GET, got '%s'", in->method);
 	if (in->path[0] != '/')
 		return status_invalid("path", "path must begin with '/', got '%s'", in->path);
 	/* A rule that denies would not match it, and what is behind serves it all the same. */
 	if (strpbrk(in->path, "?#"))
 		return status_invalid("path", "path must be without query and fragment, got '%.*s'",
 			(int)(strcspn(in->path, "?#") + 1), in->path);
+	/* Nor this. A name that has such text once it is decoded is refused as well: rare, and
+	 * safe. */
+	if (has_escape(in->path))
+		return status_invalid("path", "path must be percent-decoded, got '%s'", in->path);
 	return status_ok();
 }
 

@@ -394,12 +394,15 @@ def test_authorize_decides_about_somebody_elses_call(api, unique):
                          ("GET", "/API/data/x"), ("GET", "/api/data/../data/x"), ("GET", "/api/data//x"),
                          ("GET", "/api/data/./x"), ("GET", "/api/other")]:
         assert not ask(method, path).allowed, (method, path)
-    assert ask("get", "/api/data/x").allowed
+    for path in ("/api/data/x", "/api/data/100%", "/api/data/%zz", "/api/data/%4"):
+        assert ask("get", path).allowed, path
     assert (ask("GET", "/x", "wrong").allowed, ask("GET", "/x", "wrong").reason) == (False, "invalid credential")
     assert ask("GET", "/api/version", "").allowed and not ask("GET", "/api/data/x", "").allowed
-    for request, field in (({"path": "/x"}, "method"), ({"method": "GET", "path": "x"}, "path"),
+    for request, field in (({"path": "/x"}, "method"), ({"method": " POST", "path": "/x"}, "method"),
+                           ({"method": "POST\t", "path": "/x"}, "method"), ({"method": "GET", "path": "x"}, "path"),
                            ({"method": "GET"}, "path"), ({"method": "GET", "path": "/api/data/x?y=z"}, "path"),
-                           ({"method": "GET", "path": "/api/data/x#y"}, "path")):
+                           ({"method": "GET", "path": "/api/data/x#y"}, "path"),
+                           ({"method": "POST", "path": "/api/pool/default/%77orkflow"}, "path")):
         bad_field(api.auth.Authorize, request, field, None, authorizer)
     # it allows nothing else
     for call, request in ((api.tokens.List, {}), (api.roles.List, {}), (api.profiles.Get, {})):
