@@ -17,6 +17,6 @@ bool escape_json(struct buf *out, struct str s, size_t max_bytes);
 /* For messages: printf("got '%s'", shown(value).text). Quotes and backslashes stay as they are,
  * control characters become \xXX or \uXXXX, and what is long ends with "...". */
 struct shown {
-	char text[128];
+	char text[256];
 };
 struct shown shown(struct str s);

@@ -3,6 +3,7 @@
 
 #include "common/base/base64.h"
 #include "common/base/cleanup.h"
+#include "common/base/escape.h" /* shown */
 #include "common/base/random.h"
 #include "common/base/xalloc.h"
 
@@ -47,7 +48,7 @@ static enum status_code code_of(int error)
 struct status file_status(int error, const char *verb, const char *path)
 {
 	char text[128];
-	return status_error(code_of(error), "cannot %s '%s': %s", verb, path,
+	return status_error(code_of(error), "cannot %s '%s': %s", verb, shown(str_of(path)).text,
 		strerror_r(error, text, sizeof text));
 }
 

@@ -55,6 +55,8 @@ def table():
     (["--postgres-password-file", "f"], ["--postgres-password-file", "'f'", "--store=postgres"]),
     (["--config", "missing.yaml"], ["--config", "'missing.yaml'", "No such file"]),
     (["--log-level", "a\nb\x1b[31m"], ["--log-level", r"'a\x0ab\x1b[31m'"]),
+    (["--admin-token-file", "a\nb\x1b[31m"], ["--admin-token-file", r"'a\x0ab\x1b[31m'", "No such file"]),
+    (["--admin-token-file", "d/" * 3000], ["--admin-token-file", "File name too long"]),
 ])
 def test_wrong_option_is_one_line_and_opens_nothing(tmp_path, arguments, named):
     line = refused(run(*arguments, cwd=tmp_path, env={"TOKEN_SERVICE_DATA_DIR": "data"}))
