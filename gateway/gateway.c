@@ -9,6 +9,7 @@
 #include "common/net/address.h"
 #include "common/net/listener.h"
 #include "common/rpc/call.h"
+#include "common/rpc/call_metrics.h"
 #include "common/rpc/request_id.h"
 #include "gateway/cors.h"
 #include "gateway/dialect.h"
@@ -48,6 +49,12 @@ struct gateway_loop {
 	struct loop_task stop;
 };
 
+/* A counter of the HTTP servers, summed up over the loops. */
+struct stat_reader {
+	const struct gateway *gateway;
+	size_t offset; /* in struct http_server_stats */
+};
+
 struct gateway {
 	struct gateway_options options;
 	struct listener *listener;
@@ -55,6 +62,9 @@ struct gateway {
 	struct cors cors;
 	struct buf openapi; /* /openapi.json, made once */
 	struct gateway_loop *loops;
+	struct call_metrics *calls;  /* NULL: the handler in this process counts them */
+	struct stat_reader *readers; /* of the metrics */
+	size_t n_readers;
 	atomic_bool draining;
 	/* gateway_stop */
 	uint32_t stop_grace_ms;
@@ -252,9 +262,14 @@ static void on_release(struct call *c)
 	l->n_kept++;
 }
 
-/* What is about to be hidden; a handler in this process puts its own log in the place of this. */
-static void log_internals(struct call *c)
+/* Counts the call, and logs what is about to be hidden; a handler in this process puts its own
+ * observer in the place of this. */
+static void observe(struct call *c)
 {
+	const struct http_call *hc = container_of(c, struct http_call, call);
+	struct call_metrics *calls = hc->owner->gateway->calls;
+	if (calls)
+		call_metrics_note(calls, c);
 	if (status_code_is_our_fault(c->status.code))
 		log_error("gateway.internal", LOG_TEXT("request_id", c->request_id),
 			LOG_TEXT("method", c->method->path), LOG_STATUS(&c->status));
@@ -367,7 +382,7 @@ static struct refusal prepare(struct http_call *hc, const struct http_request *r
 	c->home = hc->owner->loop;
 	c->on_loop = true;
 	c->transport = "http";
-	c->observe = log_internals;
+	c->observe = observe;
 	refusal = take_deadline(hc, request);
 	if (refusal.status.code != STATUS_OK)
 		return refusal;
@@ -505,51 +520,77 @@ static void handle(void *self, struct http_exchange *x)
 
 /* --- life --- */
 
-static double sum_stat(const struct gateway *g, size_t offset)
+static double read_stat(void *arg)
 {
+	const struct stat_reader *reader = arg;
+	const struct gateway *g = reader->gateway;
 	uint64_t sum = 0;
 	for (size_t i = 0; i < g->options.n_loops; i++) {
 		const char *stats = (const char *)http_server_stats(g->loops[i].server);
-		sum += http_counter_get((const http_counter *)(const void *)(stats + offset));
+		sum += http_counter_get(
+			(const http_counter *)(const void *)(stats + reader->offset));
 	}
 	return (double)sum;
 }
 
-#define STAT_READER(member)                                                                        \
-	static double read_##member(void *arg)                                                     \
+struct stat {
+	const char *name, *help;
+	bool is_gauge;
+	size_t offset;
+	const char *label, *value; /* or NULL */
+};
+
+static void register_stat(struct gateway *g, const struct stat *s)
+{
+	const struct metric_label labels[] = {{s->label, s->value}, {NULL, NULL}};
+	struct stat_reader *reader = &g->readers[g->n_readers++];
+	*reader = (struct stat_reader){g, s->offset};
+	(s->is_gauge ? metrics_gauge_callback : metrics_counter_callback)(
+		g->options.metrics, s->name, s->help, s->label ? labels : NULL, read_stat, reader);
+}
+
+#define STAT(member) offsetof(struct http_server_stats, member)
+#define REPLIES(class)                                                                             \
 	{                                                                                          \
-		return sum_stat(arg, offsetof(struct http_server_stats, member));                  \
+		"gateway_http_replies_total", "HTTP replies, by class of their status.", false,    \
+			STAT(replies_by_class[class]), "class", #class "xx"                        \
 	}
-STAT_READER(connections)
-STAT_READER(accepted)
-STAT_READER(refused)
-STAT_READER(given_up)
-STAT_READER(requests)
-STAT_READER(in_flight)
-STAT_READER(cancelled)
-STAT_READER(handshake_errors)
+
+static const struct stat http_stats[] = {
+	{"gateway_http_connections", "Open HTTP connections.", true, STAT(connections), NULL, NULL},
+	{"gateway_http_requests_in_flight", "HTTP requests that are not answered yet.", true,
+		STAT(in_flight), NULL, NULL},
+	{"gateway_http_accepted_total", "HTTP connections accepted.", false, STAT(accepted), NULL,
+		NULL},
+	{"gateway_http_refused_total", "HTTP connections refused at the cap.", false, STAT(refused),
+		NULL, NULL},
+	{"gateway_http_given_up_total",
+		"HTTP connections closed because their clients did not read and others waited for "
+		"memory.",
+		false, STAT(given_up), NULL, NULL},
+	{"gateway_http_requests_total", "HTTP requests read.", false, STAT(requests), NULL, NULL},
+	{"gateway_http_cancelled_total", "HTTP requests whose client left before the reply.", false,
+		STAT(cancelled), NULL, NULL},
+	{"gateway_http_handshake_errors_total", "TLS handshakes that failed.", false,
+		STAT(handshake_errors), NULL, NULL},
+	REPLIES(2),
+	REPLIES(4),
+	REPLIES(5),
+};
 
 static void register_metrics(struct gateway *g)
 {
-	struct metrics *m = g->options.metrics;
-	metrics_gauge_callback(
-		m, "gateway_http_connections", "Open HTTP connections.", NULL, read_connections, g);
-	metrics_gauge_callback(m, "gateway_http_requests_in_flight",
-		"HTTP requests that are not answered yet.", NULL, read_in_flight, g);
-	metrics_counter_callback(m, "gateway_http_accepted_total", "HTTP connections accepted.",
-		NULL, read_accepted, g);
-	metrics_counter_callback(m, "gateway_http_refused_total",
-		"HTTP connections refused at the cap.", NULL, read_refused, g);
-	metrics_counter_callback(m, "gateway_http_given_up_total",
-		"HTTP connections closed because their clients did not read and others waited for "
-		"memory.",
-		NULL, read_given_up, g);
-	metrics_counter_callback(
-		m, "gateway_http_requests_total", "HTTP requests read.", NULL, read_requests, g);
-	metrics_counter_callback(m, "gateway_http_cancelled_total",
-		"HTTP requests whose client left before the reply.", NULL, read_cancelled, g);
-	metrics_counter_callback(m, "gateway_http_handshake_errors_total",
-		"TLS handshakes that failed.", NULL, read_handshake_errors, g);
+	g->readers = xcalloc(ARRAY_SIZE(http_stats) + HTTP_ERROR_COUNT, sizeof *g->readers);
+	for (size_t i = 0; i < ARRAY_SIZE(http_stats); i++)
+		register_stat(g, &http_stats[i]);
+	for (size_t i = HTTP_ERROR_NONE + 1; i < HTTP_ERROR_COUNT; i++)
+		register_stat(g, &(struct stat){"gateway_http_errors_total",
+					 "HTTP requests that could not be read, by what was wrong.",
+					 false, STAT(errors) + i * sizeof(http_counter), "error",
+					 http_error_name((enum http_error_kind)i)});
+	if (g->options.counts_calls)
+		g->calls = call_metrics_new(g->options.schema, g->options.metrics,
+			"gateway_calls_total", "gateway_call_duration_seconds");
 }
 
 static void start_loop(struct gateway *g, size_t index)
@@ -647,6 +688,8 @@ void gateway_free(struct gateway *g)
 		buf_done(&l->body);
 	}
 	free(g->loops);
+	free(g->readers);
+	call_metrics_free(g->calls);
 	cors_done(&g->cors);
 	router_free(g->router);
 	buf_done(&g->openapi);

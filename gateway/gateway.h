@@ -38,6 +38,7 @@ struct gateway_options {
 	const struct call_trust *trust; /* NULL: nobody names identities */
 	struct metrics *metrics;        /* also what /metrics shows; */
 	bool show_metrics;              /* else it is 404 */
+	bool counts_calls;              /* no handler in this process does */
 	struct http_server_options
 		http;        /* max_connections and max_unsent_bytes are for the whole listener */
 	int64_t max_call_ms; /* cap of a call's deadline */

@@ -95,6 +95,7 @@ static struct status open_gateway(struct program *p)
 		.trust = &p->trust.trust,
 		.metrics = p->metrics,
 		.show_metrics = v->metrics,
+		.counts_calls = true,
 		.http = HTTP_SERVER_OPTIONS_DEFAULT,
 		.max_call_ms = v->max_call_ms,
 		.cors_origins = program_list_texts(p->arena, &v->cors_origins),

@@ -4,40 +4,22 @@
 #include "common/base/log.h"
 #include "common/base/xalloc.h"
 #include "common/codec/schema.h"
-#include "common/metrics/metrics.h"
+#include "common/rpc/call_metrics.h"
 
-#include <string.h>
-
-struct method_metrics {
-	struct counter *codes[STATUS_CODE_COUNT];
-	struct histogram *latency;
-};
+#include <stdlib.h>
 
 struct access_log {
 	bool log_calls;
-	struct method_metrics *methods; /* by schema_method.index */
+	struct call_metrics *metrics;
 };
 
 struct access_log *access_log_new(
 	const struct schema *schema, struct metrics *metrics, bool log_calls)
 {
 	struct access_log *l = xnew(struct access_log);
-	size_t n = schema_method_count(schema);
 	l->log_calls = log_calls;
-	l->methods = xcalloc(n, sizeof *l->methods);
-	for (size_t i = 0; i < n; i++) {
-		const struct schema_method *m = schema_method_at(schema, i);
-		for (size_t code = 0; code < STATUS_CODE_COUNT; code++)
-			l->methods[i].codes[code] = metrics_counter(metrics,
-				"token_service_calls_total", "Calls answered, by method and code.",
-				METRIC_LABELS({"method", m->path + 1},
-					{"code", status_code_name((enum status_code)code)}));
-		l->methods[i].latency =
-			metrics_histogram(metrics, "token_service_call_duration_seconds",
-				"Time from reading a call to its answer.",
-				METRIC_LABELS({"method", m->path + 1}), HISTOGRAM_MICROSECONDS,
-				metrics_latency_bounds_us, metrics_latency_bounds_count);
-	}
+	l->metrics = call_metrics_new(schema, metrics, "token_service_calls_total",
+		"token_service_call_duration_seconds");
 	return l;
 }
 
@@ -45,7 +27,7 @@ void access_log_free(struct access_log *l)
 {
 	if (!l)
 		return;
-	free(l->methods);
+	call_metrics_free(l->metrics);
 	free(l);
 }
 
@@ -55,8 +37,6 @@ void access_log_free(struct access_log *l)
 static bool is_audited(const struct call *c, const struct call_context *ctx)
 {
 	if (c->status.code == STATUS_PERMISSION_DENIED)
-		return true;
-	if (str_starts_with(ctx->action_path, STR("/api/auth/user/")))
 		return true;
 	if (str_starts_with(ctx->action_path, STR("/api/auth/user/")))
 		return true;
@@ -90,10 +70,7 @@ static void on_end(struct call *c)
 {
 	struct call_context *ctx = call_context(c);
 	struct access_log *l = ctx->access_log;
-	struct method_metrics *m = &l->methods[c->method->index];
-	int64_t duration_us = clock_mono(&clock_system).us - c->received.us;
-	counter_inc(m->codes[c->status.code]);
-	histogram_observe(m->latency, duration_us);
+	int64_t duration_us = call_metrics_note(l->metrics, c);
 	if (is_audited(c, ctx))
 		write_line(c, ctx, "audit", duration_us);
 	if (status_code_is_our_fault(c->status.code))

@@ -4,6 +4,8 @@
 import re
 import urllib.request
 
+from env import http1
+
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\"n])*"'
 SAMPLE = re.compile(rf"({NAME})(?:\{{({LABEL}(?:,{LABEL})*)\}})? ([^ ]+)")
@@ -78,3 +80,23 @@ def test_counters_never_fall(service):
         if kind == "counter":
             for series, value in samples.items():
                 assert second[family][1][series] >= value
+
+
+def test_a_gateway_of_its_own_counts_what_it_answers(service, start_gateway):
+    gateway = start_gateway(service.grpc)
+    for path in ["/v1/whoami", "/v1/whoami", "/v1/nope", "/api/version", "/healthz"]:
+        http1.request(gateway.http, "GET", path)
+    http1.talk(gateway.http, b"GET / HTTP/1.1\n\n")
+    families = parse(scrape(gateway))
+    calls, replies, errors = (families[f"gateway_{name}_total"][1] for name in ["calls", "http_replies", "http_errors"])
+
+    def called(method, code):
+        return calls["gateway_calls_total", f'method="{method}",code="{code}"']
+
+    assert called("osmo.token.v1.TokenService/WhoAmI", "UNAUTHENTICATED") == 2
+    assert called("osmo.compat.v1.CompatService/GetVersion", "OK") == 1
+    assert {labels: value for (_, labels), value in replies.items()} == {'class="2xx"': 2, 'class="4xx"': 4, 'class="5xx"': 0}
+    assert {labels: value for (_, labels), value in errors.items() if value} == {'error="line_end"': 1}
+    kind, latency = families["gateway_call_duration_seconds"]
+    check_histogram("gateway_call_duration_seconds", latency)
+    assert kind == "histogram" and sum(n for (name, _), n in latency.items() if name.endswith("_count")) == 3
