@@ -312,7 +312,7 @@ static struct status token_delete(
 	TRY(find_by_name(
 		c, op->in.by_name.kind, op->in.by_name.owner, op->in.by_name.name, &op->out.token));
 	if (!op->out.token) {
-		if (!op->maybe_done || !before)
+		if (!before)
 			return not_found(op);
 		op->out.token = TAKE_PTR(before);
 		return status_ok();
@@ -328,8 +328,16 @@ static struct status token_delete(
 	return status_ok();
 }
 
-/* What an earlier try deleted stays in op->out, if its commit failed in a way that may have
- * succeeded. */
+static bool has_token(const struct store_op *op, const struct token *token, size_t among)
+{
+	for (size_t i = 0; i < among; i++)
+		if (token_hash_eq(&op->out.tokens[i]->fields.hash, &token->fields.hash))
+			return true;
+	return false;
+}
+
+/* Adds to what an earlier try deleted, if its commit failed in a way that may have succeeded; if it
+ * did not, the same ones are found again. */
 static struct status tokens_delete(
 	struct connection *c, struct store_op *op, struct operation_effect *effect)
 {
@@ -338,14 +346,16 @@ static struct status tokens_delete(
 	bind_text(&s, 2, op->in.of_owner.owner.p ? op->in.of_owner.owner : STR(""));
 	bind_int(&s, 3,
 		op->in.of_owner.limit > INT32_MAX ? INT32_MAX : (int64_t)op->in.of_owner.limit);
+	const size_t before = op->out.n_tokens;
 	for (;;) {
 		bool row;
 		TRY(statement_step(&s, &row));
 		if (!row)
 			return status_ok();
-		struct token *token = NULL;
+		_cleanup_(token_unrefp) struct token *token = NULL;
 		TRY(token_of_row(&s, &token));
-		store_op_add_token(op, token);
+		if (!has_token(op, token, before))
+			store_op_add_token(op, TAKE_PTR(token));
 		count_token(effect, op->in.of_owner.kind, -1);
 	}
 }

@@ -169,8 +169,9 @@ static struct status run_member(
 {
 	struct connection *c = &s->writing.link.connection;
 	struct operation_effect own = {0};
-	/* These remember what they deleted. */
-	if (op->type != STORE_OP_TOKEN_DELETE && op->type != STORE_OP_TOKENS_DELETE)
+	/* A try before this one may have deleted for good what it found. */
+	bool remembers = op->type == STORE_OP_TOKEN_DELETE || op->type == STORE_OP_TOKENS_DELETE;
+	if (!op->maybe_done || !remembers)
 		store_op_clear(op);
 	TRY(run_plain(c, STATEMENT_SAVEPOINT));
 	op->status = operation_run(c, op, clock_now(s->options.clock), &own);

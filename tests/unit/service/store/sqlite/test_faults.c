@@ -497,6 +497,52 @@ static void commit_that_failed_and_was_done_all_the_same_is_no_contradiction(voi
 	(void)state;
 	int reruns = 0;
 	for (int i = 0; i < 14 * 12; i++) {
+struct deletion {
+	struct latch *latch;
+	struct status status;
+	size_t n;
+};
+
+static void on_all_deleted(
+	void *arg, const struct status *status, struct token *const *tokens, size_t n)
+{
+	(void)tokens;
+	struct deletion *deletion = arg;
+	deletion->status = *status;
+	deletion->n = n;
+	latch_down(deletion->latch);
+}
+
+static void delete_of_all_that_is_done_again_counts_once(void **state)
+{
+	(void)state;
+	bool injected = true;
+	for (int64_t n = 1; injected; n++) {
+		struct store_driver d;
+		struct truth truth = {.tokens = {ABSENT}};
+		struct crowd crowd = {.truth = &truth};
+		struct deletion deletion = {.latch = latch_new(1)};
+		open_faulty(&d);
+		assert_ok(store_driver_open(&d));
+		insert_others(&d, &truth);
+		fault_vfs_fail(FAULT_FULL, n, 1);
+		struct store_waiter waiter = {d.loop, MONO_TIME_NEVER, &deletion};
+		store_tokens_delete(
+			d.store, TOKEN_SERVICE, STR("gone"), 10, waiter, on_all_deleted);
+		insert_many(&d, &crowd, 0, 20);
+		latch_wait(deletion.latch);
+		injected = fault_vfs_counts().injected > 0;
+		if (worked(deletion.status))
+			assert_int_equal(deletion.n, 2);
+		truth.of_gone = status_is_ok(&deletion.status) ? ABSENT : UNSURE;
+		fault_vfs_heal();
+		wait_until_healthy(&d);
+		audit(&d, &truth);
+		latch_free(deletion.latch);
+		store_driver_done(&d);
+	}
+}
+
 		struct store_driver d;
 		struct truth truth = {.tokens = {ABSENT}};
 		struct crowd inserts = {.truth = &truth}, deletes = {.truth = &truth};
@@ -583,3 +629,4 @@ int main(void)
 	};
 	return RUN_TESTS(tests);
 }
+		cmocka_unit_test(delete_of_all_that_is_done_again_counts_once),
