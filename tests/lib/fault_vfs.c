@@ -58,22 +58,38 @@ static sqlite3_file *real_of(sqlite3_file *f)
 
 /* --- What fails --- */
 
+/* One that may fail: the code to do so with, or 0. */
+static int count_call(enum fault_kind kind, int io_error)
+{
+	int64_t call = atomic_fetch_add(&disk.calls, 1) + 1;
+	int64_t first = atomic_load(&disk.first);
+	if (!first || call < first || call - first >= atomic_load(&disk.n))
+		return 0;
+	atomic_fetch_add(&disk.injected, 1);
+	return kind == FAULT_FULL || kind == FAULT_GROWTH ? SQLITE_FULL
+	       : kind == FAULT_READONLY                   ? SQLITE_READONLY
+							  : io_error;
+}
+
 /* The code to fail with, or 0. */
 static int fault(bool writes, int io_error)
 {
 	if (atomic_load(&disk.off))
 		return io_error;
 	enum fault_kind kind = (enum fault_kind)atomic_load(&disk.kind);
-	if (kind != FAULT_IO && !writes)
+	if (kind == FAULT_GROWTH || (kind != FAULT_IO && !writes))
 		return 0;
-	int64_t call = atomic_fetch_add(&disk.calls, 1) + 1;
-	int64_t first = atomic_load(&disk.first);
-	if (!first || call < first || call - first >= atomic_load(&disk.n))
+	return count_call(kind, io_error);
+}
+
+/* Of a write. */
+static int growth_fault(sqlite3_file *f, int64_t end)
+{
+	enum fault_kind kind = (enum fault_kind)atomic_load(&disk.kind);
+	sqlite3_int64 size = 0;
+	if (kind != FAULT_GROWTH || f->pMethods->xFileSize(f, &size) != SQLITE_OK || end <= size)
 		return 0;
-	atomic_fetch_add(&disk.injected, 1);
-	return kind == FAULT_FULL       ? SQLITE_FULL
-	       : kind == FAULT_READONLY ? SQLITE_READONLY
-					: io_error;
+	return count_call(kind, SQLITE_FULL);
 }
 
 #define FAIL_IF(writes, io_error)                                                                  \
@@ -223,7 +239,10 @@ static int f_read(sqlite3_file *f, void *p, int n, sqlite3_int64 offset)
 static int f_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 offset)
 {
 	FAIL_IF(true, SQLITE_IOERR_WRITE);
-	int code = real_of(f)->pMethods->xWrite(real_of(f), p, n, offset);
+	int code = growth_fault(real_of(f), offset + n);
+	if (code != SQLITE_OK)
+		return code;
+	code = real_of(f)->pMethods->xWrite(real_of(f), p, n, offset);
 	if (code == SQLITE_OK)
 		remember(((struct fault_file *)f)->image, p, n, offset);
 	return code;

@@ -46,7 +46,7 @@ void checkpointer_run(struct checkpointer *p)
 		struct status status = link_use(&p->link, NULL);
 		/* A failure was logged; the log grows until the next one. */
 		if (status_is_ok(&status))
-			(void)connection_checkpoint(&p->link.connection, &pages).code;
+			(void)connection_checkpoint(&p->link.connection, &pages, NULL).code;
 		pthread_mutex_lock(&p->shared.lock);
 		p->shared.copied_pages = pages;
 		pthread_mutex_unlock(&p->shared.lock);
@@ -83,7 +83,7 @@ static void ask(struct checkpointer *p)
 /* What is left for the writer, so that the log can begin anew at its next commit. */
 static void finish(struct checkpointer *p, struct connection *c)
 {
-	(void)connection_checkpoint(c, NULL).code; /* a reader may be in the way: next time */
+	(void)connection_checkpoint(c, NULL, NULL).code; /* a reader may be in the way: next time */
 	p->wanted_at = c->wal_pages + STEP_PAGES;
 	p->finished_at = c->wal_pages;
 }

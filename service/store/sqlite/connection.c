@@ -187,6 +187,7 @@ struct status connection_failed(struct connection *c, const char *what, int code
 		log_failure(what, code, detail);
 		c->broken = c->broken || is_breaking(code);
 		c->damaged = c->damaged || is_damage(c, code);
+		c->full = c->full || (code & 0xff) == SQLITE_FULL;
 	}
 	return translate(code);
 }
@@ -348,15 +349,17 @@ struct status connection_size(struct connection *c, int64_t *ret)
 	return status_ok();
 }
 
-struct status connection_checkpoint(struct connection *c, int *ret_pages)
+struct status connection_checkpoint(struct connection *c, int *ret_copied, int *ret_pages)
 {
 	int log_pages = 0, copied_pages = 0;
 	int code = sqlite3_wal_checkpoint_v2(
 		c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log_pages, &copied_pages);
 	if (code != SQLITE_OK && code != SQLITE_BUSY)
 		return connection_failed(c, "checkpoint", code);
+	if (ret_copied)
+		*ret_copied = copied_pages;
 	if (ret_pages)
-		*ret_pages = copied_pages;
+		*ret_pages = log_pages;
 	return status_ok();
 }
 

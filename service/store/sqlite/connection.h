@@ -73,6 +73,7 @@ struct connection {
 	struct sqlite3 *db; /* NULL: closed */
 	bool broken;
 	bool damaged;     /* it met a page that is none */
+	bool full;        /* it met a disk without room; the writer's to forget */
 	int wal_pages;    /* how far the log has grown, by the last commit */
 	bool has_written; /* set by a commit that changed the file */
 	struct sqlite3_stmt *statements[STATEMENT_ID_COUNT];
@@ -97,9 +98,9 @@ bool connection_is_idle(const struct connection *c);
 struct status connection_verify(struct connection *c);
 /* Of the database, in bytes. */
 struct status connection_size(struct connection *c, int64_t *ret);
-/* Copies what the log holds into the file, as far as no reader needs it where it is; *@ret_pages of
- * the log (may be NULL) are in the file afterwards. */
-struct status connection_checkpoint(struct connection *c, int *ret_pages);
+/* Copies what the log holds into the file, as far as no reader needs it where it is; *@ret_copied of
+ * the *@ret_pages of the log (both may be NULL) are in the file afterwards. */
+struct status connection_checkpoint(struct connection *c, int *ret_copied, int *ret_pages);
 /* The file was moved or removed under us: what we write would be lost. */
 bool connection_file_is_gone(struct connection *c);
 

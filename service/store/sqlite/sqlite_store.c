@@ -33,6 +33,8 @@ enum {
 	/* Between two looks at a damaged one; and as many times as long as it took. */
 	VERIFY_PAUSE_US = 500000,
 	VERIFY_PAUSE_TIMES = 10,
+	/* Between two tries to make room on a full disk. */
+	ROOM_PAUSE_MS = 1000,
 };
 
 struct sqlite_store {
@@ -47,7 +49,8 @@ struct sqlite_store {
 	struct {
 		struct link link;
 		struct mono_time purge_at;
-	} writing; /* writer thread only, once it runs */
+		struct mono_time room_at; /* when to try again to make room */
+	} writing;                        /* writer thread only, once it runs */
 
 	_Atomic int64_t user_tokens, service_tokens;
 	_Atomic uint64_t commits, written;
@@ -241,7 +244,7 @@ static struct status run_group(struct sqlite_store *s, struct list *group, bool 
 	}
 	struct status status = run_plain(c, STATEMENT_BEGIN);
 	*ret_began = status_is_ok(&status);
-	c->has_written = false;
+	c->has_written = c->full = false;
 	if (*ret_began)
 		status = run_members(s, group, &effect);
 	if (status_is_ok(&status))
@@ -250,6 +253,22 @@ static struct status run_group(struct sqlite_store *s, struct list *group, bool 
 		abandon(c);
 	link_note_damage(&s->writing.link);
 	return status;
+}
+
+/* The disk is full. The log lets go of its room only when it begins anew, so most of it may be of
+ * what is in the database already. True: the next transaction may find room. */
+static bool make_room(struct sqlite_store *s)
+{
+	struct connection *c = &s->writing.link.connection;
+	struct mono_time now = clock_mono(s->options.clock);
+	int copied = 0, pages = 0;
+	if (!c->full || now.us < s->writing.room_at.us)
+		return false;
+	struct status status = connection_checkpoint(c, &copied, &pages);
+	if (status_is_ok(&status) && copied == pages)
+		return true;
+	s->writing.room_at = mono_time_add_ms(now, ROOM_PAUSE_MS);
+	return false;
 }
 
 static void fail_all(struct sqlite_store *s, struct list *group, struct status status)
@@ -264,6 +283,8 @@ static void write_group(struct sqlite_store *s, struct list *group)
 {
 	bool began;
 	struct status status = run_group(s, group, &began);
+	if (!status_is_ok(&status) && began && make_room(s))
+		status = run_group(s, group, &began);
 	if (status_is_ok(&status))
 		return;
 	bool is_single = group->next == group->prev;

@@ -370,6 +370,39 @@ static void full_disk_refuses_writes_and_answers_reads_and_recovers(void **state
 	no_write_works(FAULT_FULL);
 }
 
+/* Another program has taken the last room; what the log holds is in the database already. */
+static void full_disk_takes_what_the_log_has_room_for(void **state)
+{
+	(void)state;
+	struct store_driver d;
+	struct truth truth = {.tokens = {ABSENT}};
+	open_faulty(&d);
+	assert_ok(store_driver_open(&d));
+	for (int i = 0; i < 100; i++)
+		do_insert(&d, &truth, i);
+	for (int i = 0; i < 50; i++)
+		do_delete(&d, &truth, i);
+	store_driver_close(&d); /* the database has its size */
+	assert_ok(store_driver_open(&d));
+	for (int i = 0; i < 20; i++)
+		do_insert(&d, &truth, i);
+
+	fault_vfs_fail(FAULT_GROWTH, 1, 1000000000);
+	for (int round = 0; round < 30; round++) {
+		do_insert(&d, &truth, 20 + round);
+		assert_int_equal(truth.tokens[20 + round], PRESENT);
+		do_delete(&d, &truth, 50 + round);
+		assert_int_equal(truth.tokens[50 + round], ABSENT);
+	}
+	assert_true(fault_vfs_counts().injected > 0);
+	assert_ok(driver_check(&d));
+	fault_vfs_heal();
+	audit(&d, &truth);
+	store_driver_close(&d);
+	check_integrity(&d);
+	store_driver_done(&d);
+}
+
 static void read_only_disk_refuses_writes_and_answers_reads_and_recovers(void **state)
 {
 	(void)state;
@@ -464,39 +497,6 @@ static void group_whose_commit_fails_is_done_again_one_by_one(void **state)
 	}
 }
 
-static void on_deleted(void *arg, const struct status *status, struct token *token)
-{
-	(void)token;
-	struct member *m = arg;
-	atomic_fetch_add(&m->crowd->results[status->code], 1);
-	m->crowd->truth->tokens[m->n] = status_is_ok(status) ? ABSENT : UNSURE;
-	latch_down(m->crowd->latch);
-}
-
-static void delete_many(struct store_driver *d, struct crowd *crowd, int first, int n)
-{
-	struct member *members = xcalloc((size_t)n, sizeof *members);
-	crowd->latch = latch_new(n);
-	for (int i = 0; i < n; i++) {
-		char name[16];
-		name_of(first + i, name);
-		members[i] = (struct member){crowd, first + i};
-		struct store_waiter waiter = {d->loop, MONO_TIME_NEVER, &members[i]};
-		store_token_delete(
-			d->store, TOKEN_USER, STR("alice"), str_of(name), waiter, on_deleted);
-	}
-	latch_wait(crowd->latch);
-	latch_free(crowd->latch);
-	free(members);
-}
-
-/* A commit whose sync fails may have reached the log: when the file is opened again its rows are
- * there, and the second try must not take them for somebody else's. */
-static void commit_that_failed_and_was_done_all_the_same_is_no_contradiction(void **state)
-{
-	(void)state;
-	int reruns = 0;
-	for (int i = 0; i < 14 * 12; i++) {
 struct deletion {
 	struct latch *latch;
 	struct status status;
@@ -543,6 +543,39 @@ static void delete_of_all_that_is_done_again_counts_once(void **state)
 	}
 }
 
+static void on_deleted(void *arg, const struct status *status, struct token *token)
+{
+	(void)token;
+	struct member *m = arg;
+	atomic_fetch_add(&m->crowd->results[status->code], 1);
+	m->crowd->truth->tokens[m->n] = status_is_ok(status) ? ABSENT : UNSURE;
+	latch_down(m->crowd->latch);
+}
+
+static void delete_many(struct store_driver *d, struct crowd *crowd, int first, int n)
+{
+	struct member *members = xcalloc((size_t)n, sizeof *members);
+	crowd->latch = latch_new(n);
+	for (int i = 0; i < n; i++) {
+		char name[16];
+		name_of(first + i, name);
+		members[i] = (struct member){crowd, first + i};
+		struct store_waiter waiter = {d->loop, MONO_TIME_NEVER, &members[i]};
+		store_token_delete(
+			d->store, TOKEN_USER, STR("alice"), str_of(name), waiter, on_deleted);
+	}
+	latch_wait(crowd->latch);
+	latch_free(crowd->latch);
+	free(members);
+}
+
+/* A commit whose sync fails may have reached the log: when the file is opened again its rows are
+ * there, and the second try must not take them for somebody else's. */
+static void commit_that_failed_and_was_done_all_the_same_is_no_contradiction(void **state)
+{
+	(void)state;
+	int reruns = 0;
+	for (int i = 0; i < 14 * 12; i++) {
 		struct store_driver d;
 		struct truth truth = {.tokens = {ABSENT}};
 		struct crowd inserts = {.truth = &truth}, deletes = {.truth = &truth};
@@ -621,12 +654,13 @@ int main(void)
 		cmocka_unit_test(calls_that_go_on_failing_are_survived),
 		cmocka_unit_test(disk_that_fills_up_at_any_write_is_survived),
 		cmocka_unit_test(full_disk_refuses_writes_and_answers_reads_and_recovers),
+		cmocka_unit_test(full_disk_takes_what_the_log_has_room_for),
 		cmocka_unit_test(read_only_disk_refuses_writes_and_answers_reads_and_recovers),
 		cmocka_unit_test(group_shares_syncs),
 		cmocka_unit_test(group_whose_commit_fails_is_done_again_one_by_one),
+		cmocka_unit_test(delete_of_all_that_is_done_again_counts_once),
 		cmocka_unit_test(commit_that_failed_and_was_done_all_the_same_is_no_contradiction),
 		cmocka_unit_test(acknowledged_writes_outlive_a_loss_of_power),
 	};
 	return RUN_TESTS(tests);
 }
-		cmocka_unit_test(delete_of_all_that_is_done_again_counts_once),
