@@ -1,8 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Does it matter how many tokens are stored? A service with 100 of them beside one with ten million, in
-one interleaved run: time until it is ready, memory, CPU of a WhoAmI that the cache answers, time of a page
-of everybody's tokens, and of one with a filter that none of them passes.
+"""Does it matter how many tokens are stored? A service with 100 of them beside one with ten million: time
+until it is ready, memory, and what requests cost: a WhoAmI that the cache answers, a page of one user's
+tokens, a page of everybody's, and one with a filter that none of them passes.
+
+Both are asked in turn, a few requests at a time, and compared turn by turn: whatever else the machine does
+meets both alike. A ratio is the median of all turns, and so hardly moves with the load of the machine.
 
     tests/bench/ten_million.py [--tokens N] [--dir DIR]      DIR is kept, and filled if it is empty
     tests/bench/ten_million.py --store postgres [--tokens N]
@@ -11,8 +14,8 @@ of everybody's tokens, and of one with a filter that none of them passes.
 import argparse
 import http.client
 import json
-import os
 import pathlib
+import random
 import statistics
 import subprocess
 import sys
@@ -24,8 +27,7 @@ sys.path.insert(0, str(ROOT / "tests/integration"))
 
 from env import program, stores  # noqa: E402
 
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-ROUNDS, REQUESTS, PAGES = 8, 4000, 60
+TURNS = 60
 
 
 class Sqlite(stores.Sqlite):
@@ -34,7 +36,7 @@ class Sqlite(stores.Sqlite):
         data.mkdir(parents=True, exist_ok=True)
         if not (data / "tokens.db").exists():
             subprocess.run([program.BUILD / "bench/bench_store", "--tokens", str(tokens), "--data-dir", data,
-                            "--seconds", "0.1", "--disk", "none"], check=True, stdout=subprocess.DEVNULL)
+                            "--seconds", "0", "--disk", "none"], check=True, stdout=subprocess.DEVNULL)
 
 
 class Postgres(stores.PostgresStore):
@@ -74,7 +76,7 @@ class Side:
         host, port = self.service.http.rsplit(":", 1)
         self.connection = http.client.HTTPConnection(host, int(port))
         self.headers = {"Authorization": f"Bearer {self.service.admin_token}"}
-        self.cpu, self.pages, self.searches = [], [], []
+        self.next_page = ""
 
     def get(self, path):
         self.connection.request("GET", path, headers=self.headers)
@@ -83,40 +85,53 @@ class Side:
         assert answer.status == 200, body
         return json.loads(body)
 
-    def cpu_s(self):
-        fields = pathlib.Path(f"/proc/{self.service.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * TICK_S
+    def whoami(self):
+        self.get("/v1/whoami")
 
-    def measure_whoami(self):
-        before = self.cpu_s()
-        for _ in range(REQUESTS):
-            self.get("/v1/whoami")
-        self.cpu.append((self.cpu_s() - before) / REQUESTS * 1e6)
+    def page_of_one(self):
+        owner = random.randrange(self.tokens // 10)
+        assert len(self.get(f"/v1/tokens?user=u{owner:07d}&pageSize=50")["tokens"]) >= 9
 
-    def measure_pages(self):
-        page = ""
-        for _ in range(PAGES):
-            begin = time.monotonic()
-            answer = self.get(f"/v1/tokens?user=-&pageSize=50&pageToken={page}")
-            self.pages.append((time.monotonic() - begin) * 1e6)
-            page = answer["nextPageToken"]
+    def page_of_all(self):
+        answer = self.get(f"/v1/tokens?user=-&pageSize=50&pageToken={self.next_page}")
+        assert len(answer["tokens"]) == 50
+        self.next_page = answer["nextPageToken"]
 
-    def measure_searches(self):
-        for _ in range(PAGES // 4):
-            begin = time.monotonic()
-            answer = self.get("/v1/tokens?user=-&pageSize=50&filter=expire_date%20%3C%202020-01-01")
-            self.searches.append((time.monotonic() - begin) * 1e6)
-            assert not answer["tokens"] and bool(answer["nextPageToken"]) == (self.tokens > 20000)
+    def search(self):
+        answer = self.get("/v1/tokens?user=-&pageSize=50&filter=expire_date%20%3C%202020-01-01")
+        assert not answer["tokens"] and bool(answer["nextPageToken"]) == (self.tokens > 20000)
+
+    def turn(self, request, times):
+        """CPU and time of one request, in microseconds."""
+        clock = ~self.service.pid << 3 | 2  # the CPU of a process: clock_getcpuclockid(3)
+        cpu, begin = time.clock_gettime(clock), time.monotonic()
+        for _ in range(times):
+            request(self)
+        return (time.clock_gettime(clock) - cpu) * 1e6 / times, (time.monotonic() - begin) * 1e6 / times
 
     def memory_mib(self):
         for line in pathlib.Path(f"/proc/{self.service.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS"):
                 return int(line.split()[1]) / 1024
 
-    def report(self):
-        return {"tokens": self.tokens, "ready_s": statistics.median(self.starts), "resident_mib": self.memory_mib(),
-                "whoami_cpu_us": statistics.median(self.cpu), "page_us": statistics.median(self.pages),
-                "search_us": statistics.median(self.searches)}
+
+def compare(request, times, few, many):
+    """What `times` requests a turn take of CPU and of time: for each, few, many, and their ratio."""
+    turns = []
+    for number in range(-1, TURNS):  # the first one is to warm up
+        pair = {}
+        for side in (few, many) if number % 2 else (many, few):
+            pair[side] = side.turn(request, times)
+        if number >= 0:
+            turns.append(pair)
+    for what in range(2):
+        yield (statistics.median(pair[few][what] for pair in turns),
+               statistics.median(pair[many][what] for pair in turns),
+               statistics.median(pair[many][what] / pair[few][what] for pair in turns))
+
+
+def line(name, unit, few, many, ratio=None):
+    print(f"{name:12} {few:12.2f} {many:14.2f} {unit:7} {ratio or many / few:8.3f} times", flush=True)
 
 
 def main():
@@ -132,19 +147,19 @@ def main():
         try:
             sides.append(Side(store, pathlib.Path(temporary) / "few", 100))
             sides.append(Side(store, options.dir or pathlib.Path(temporary) / "many", options.tokens))
-            for _ in range(ROUNDS):
-                for side in sides:
-                    side.measure_whoami()
-                    side.measure_pages()
-                    side.measure_searches()
-            few, many = (side.report() for side in sides)
+            few, many = sides
+            line("tokens", "", few.tokens, many.tokens)
+            line("ready", "s", *(statistics.median(side.starts) for side in sides))
+            for request, times in ((Side.whoami, 300), (Side.page_of_one, 50), (Side.page_of_all, 20),
+                                   (Side.search, 4)):
+                cpu, took = compare(request, times, few, many)
+                line(request.__name__, "us CPU", *cpu)
+                line("", "us", *took)
+            line("resident", "MiB", *(side.memory_mib() for side in sides))
         finally:
             for side in sides:
                 side.service.stop()
             store.stop()
-    for name, unit in (("tokens", ""), ("ready_s", "s"), ("resident_mib", "MiB"), ("whoami_cpu_us", "us CPU"),
-                       ("page_us", "us"), ("search_us", "us")):
-        print(f"{name:14} {few[name]:12.2f} {many[name]:14.2f} {unit:7} {many[name] / few[name]:8.2f} times")
 
 
 if __name__ == "__main__":
