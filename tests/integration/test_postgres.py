@@ -550,6 +550,21 @@ def test_kill_9_of_database_and_service_loses_no_answer(own_server, start_replic
     assert total == server.sql("SELECT count(*) FROM token WHERE kind = 0")
 
 
+@pytest.mark.parametrize("pooled", [False, True], ids=["direct", "behind_a_pooler"])
+def test_a_write_is_on_disk_also_where_the_database_would_not_wait_for_it(own_server, start_replica, unique, pooled):
+    server = own_server("fsync=on", "synchronous_commit=off", "wal_writer_delay=10s")
+    pooler = Pgbouncer(server)
+    try:
+        service = start_replica(*((pooler.url(), "--postgres-pooler", "transaction") if pooled else (server.url(),)))
+        secrets = [new_secret(service, unique()) for _ in range(5)]
+        server.end(signal.SIGKILL)
+        server.start()
+        program.wait_until(lambda: is_ready(service), "the service to find the database again")
+        assert [whoami(service, secret).status_code for secret in secrets] == [200] * 5
+    finally:
+        pooler.stop()
+
+
 def test_a_failover_loses_no_answer_and_is_found(own_server, start_replica, unique):
     """A standby is promoted while writers write; commits wait for it, so it has all that was answered."""
     primary = own_server("fsync=on")

@@ -458,6 +458,8 @@ void pg_group_send(struct pg_group *g, struct pg_connection *c, unsigned stripe)
 	g->connection = c;
 	pg_connection_begin(c, &g->unit);
 	add(g, PG_BEGIN, NULL, NULL);
+	if (pg_target_is_pooler(g->shared->target)) /* else the session was told: pg_connection.c */
+		add(g, PG_DURABLE, NULL, NULL);
 	add_all_inserts(g, text);
 	if (g->deletes.n)
 		add_deletes(g, text);

@@ -50,6 +50,10 @@ static const struct {
 } statements[PG_STATEMENT_COUNT] = {
 	/* clang-format off */
 	[PG_BEGIN] = {"begin", "BEGIN ISOLATION LEVEL READ COMMITTED"},
+	/* Of this transaction only: what a session is told, a pooler's next client would inherit. */
+	[PG_DURABLE] = {"durable",
+		"SELECT set_config('synchronous_commit', 'on', true) "
+		"WHERE current_setting('synchronous_commit') = 'off'"},
 	[PG_COMMIT] = {"commit", "COMMIT"},
 	[PG_ROLLBACK] = {"rollback", "ROLLBACK"},
 	[PG_PROBE] = {"probe", "SELECT current_setting('transaction_read_only') = 'on'"},

@@ -16,6 +16,7 @@
 
 enum pg_statement {
 	PG_BEGIN,
+	PG_DURABLE,
 	PG_COMMIT,
 	PG_ROLLBACK,
 	PG_PROBE,
