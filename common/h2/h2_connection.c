@@ -508,7 +508,7 @@ static void tell(struct h2_connection *c)
 		set_timer(c, c->options.keepalive_ms * US_PER_MS);
 		c->events.ready(c->events.arg);
 	}
-	if (c->leaving && !c->told_leaving && !c->freed) {
+	if (c->leaving && c->told_settled && !c->told_leaving && !c->freed) {
 		c->told_leaving = true;
 		c->events.leaving(c->events.arg, c->pinged_too_much);
 	}

@@ -42,7 +42,8 @@ struct h2_connection_events {
 	void (*ready)(void *arg);
 	/* A request ended, or the server allows more: there may be room for others. */
 	void (*room)(void *arg);
-	/* Takes no more requests. @pinged_too_much: the server says that it is for our PINGs. */
+	/* Was ready, and takes no more requests. @pinged_too_much: the server says that it is for
+	 * our PINGs. */
 	void (*leaving)(void *arg, bool pinged_too_much);
 	/* It is over, all requests have ended; the connection may be freed. */
 	void (*closed)(void *arg, const char *why);

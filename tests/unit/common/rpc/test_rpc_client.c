@@ -862,6 +862,37 @@ static void a_server_that_breaks_the_rules_is_left(void **state)
 	}
 }
 
+/* It says hello and goodbye, and breaks the rules, all in one segment: nghttp2 gives up at so many
+ * PINGs before the channel could hear of the hello. */
+static void a_server_that_leaves_before_it_was_ready_is_left(void **state)
+{
+	(void)state;
+	enum {
+		PINGS = 1100,
+		PING_BYTES = 9 + 8
+	};
+	static const char ping[PING_BYTES + 1] = "\0\0\10\6\0\0\0\0\0abcdefgh";
+	_cleanup_buf_ struct buf all;
+	buf_init(&all, 1 << 16);
+	buf_append(&all, "\0\0\0\4\0\0\0\0\0", 9);
+	buf_append(&all, "\0\0\10\7\0\0\0\0\0\0\0\0\1\0\0\0\0", 17);
+	for (size_t i = 0; i < PINGS; i++)
+		buf_append(&all, ping, PING_BYTES);
+	struct outgoing o;
+	world.listener = h2_peer_listen(&world.address);
+	open_client((struct rpc_client_options){0});
+	start(&o);
+	h2_peer_accept_silently(&world.peer, world.listener);
+	h2_peer_raw(&world.peer, all.p, all.n);
+	expect(&o, STATUS_UNAVAILABLE, "The service cannot be reached");
+	h2_peer_close(&world.peer);
+	h2_peer_accept(&world.peer, world.listener, NULL, 0);
+	while (rpc_client_stats(world.client).connections == 0)
+		usleep(1000);
+	assert_int_equal(rpc_client_stats(world.client).connections, 1);
+	close_world();
+}
+
 static void a_server_that_says_nothing_is_no_server(void **state)
 {
 	(void)state;
@@ -1069,6 +1100,7 @@ int main(void)
 		cmocka_unit_test(no_more_calls_at_once_than_the_server_allows),
 		cmocka_unit_test(a_server_that_does_not_read_gets_no_more_calls),
 		cmocka_unit_test(a_server_that_breaks_the_rules_is_left),
+		cmocka_unit_test(a_server_that_leaves_before_it_was_ready_is_left),
 		cmocka_unit_test(a_server_that_says_nothing_is_no_server),
 		cmocka_unit_test(a_server_that_hangs_up_is_not_called_in_a_loop),
 		cmocka_unit_test(a_silent_connection_is_probed_and_given_up),
