@@ -104,6 +104,8 @@ static ssize_t tls_read(struct h2_socket *s, char *p, size_t n)
 		s->read_wants_write = SSL_want_write(s->ssl);
 		if (s->read_wants_write)
 			want_write(s, true);
+		if (total && failed < 0) /* the next read tells, and nothing new would cause it */
+			h2_socket_again(s);
 		return total ? (ssize_t)total : failed;
 	}
 	return (ssize_t)total;
