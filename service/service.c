@@ -531,14 +531,21 @@ static double read_rpc_refused(void *arg)
 	return (double)rpc_server_stats(arg).refused_calls;
 }
 
+static double read_rpc_refused_connections(void *arg)
+{
+	return (double)rpc_server_stats(arg).refused_connections;
+}
+
 static void register_rpc_metrics(struct service *s)
 {
 	metrics_gauge_callback(s->metrics, "token_service_grpc_calls_in_flight",
 		"gRPC calls that are not answered yet.", NULL, read_rpc_calls, s->rpc);
 	metrics_gauge_callback(s->metrics, "token_service_grpc_connections",
-		"gRPC connections, at most.", NULL, read_rpc_connections, s->rpc);
+		"Open gRPC connections.", NULL, read_rpc_connections, s->rpc);
 	metrics_counter_callback(s->metrics, "token_service_grpc_refused_calls_total",
 		"gRPC calls refused because there were too many.", NULL, read_rpc_refused, s->rpc);
+	metrics_counter_callback(s->metrics, "token_service_grpc_refused_connections_total",
+		"gRPC connections closed at the cap.", NULL, read_rpc_refused_connections, s->rpc);
 }
 
 static struct status open_rpc(struct service *s)

@@ -201,6 +201,7 @@ unsigned connection_cap_look(struct connection_cap *c)
 unsigned connection_cap_count(struct connection_cap *c)
 {
 	pthread_mutex_lock(&c->lock);
+	forget_closed_if_due(c);
 	unsigned n = c->n;
 	pthread_mutex_unlock(&c->lock);
 	return n;

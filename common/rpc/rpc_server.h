@@ -90,7 +90,7 @@ DEFINE_CLEANUP(struct rpc_server *, rpc_server_free);
 
 struct rpc_server_stats {
 	unsigned calls;       /* in flight */
-	unsigned connections; /* at most; those that went are counted until somebody looks */
+	unsigned connections; /* open, up to 100 ms ago */
 	uint64_t refused_calls;
 	uint64_t refused_connections;
 };

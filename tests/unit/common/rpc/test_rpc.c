@@ -700,6 +700,28 @@ static void past_the_cap_connections_are_closed_until_others_go(void **state)
 	close_world(&w);
 }
 
+static void connections_that_went_are_not_counted(void **state)
+{
+	(void)state;
+	struct world w;
+	open_world(&w, "127.0.0.1:0", (struct rpc_server_options){0});
+	int stays = connect_to(&w.address);
+	assert_false(is_refused(stays));
+	for (int i = 0; i < 20; i++) {
+		int goes = connect_to(&w.address);
+		assert_false(is_refused(goes));
+		close(goes);
+	}
+	unsigned open = 21;
+	for (int i = 0; i < PATIENCE_S * 100 && open != 1; i++) {
+		usleep(10000);
+		open = rpc_server_stats(w.server).connections;
+	}
+	assert_int_equal(open, 1);
+	close(stays);
+	close_world(&w);
+}
+
 static void a_silent_connection_is_closed(void **state)
 {
 	(void)state;
@@ -919,6 +941,7 @@ int main(void)
 		cmocka_unit_test(many_calls_at_once_are_all_answered),
 		cmocka_unit_test(past_the_limit_calls_are_refused_and_before_it_served),
 		cmocka_unit_test(past_the_cap_connections_are_closed_until_others_go),
+		cmocka_unit_test(connections_that_went_are_not_counted),
 		cmocka_unit_test(a_silent_connection_is_closed),
 		cmocka_unit_test(a_drain_lets_calls_finish),
 		cmocka_unit_test(a_drain_cancels_what_outlasts_its_grace),
