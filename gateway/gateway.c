@@ -169,10 +169,7 @@ static void render_error(
 	void *self, const struct http_error *e, struct buf *body, struct http_reply *r)
 {
 	struct gateway_loop *l = self;
-	struct status status = status_error(e->status == 503   ? STATUS_UNAVAILABLE
-					    : e->status == 408 ? STATUS_DEADLINE_EXCEEDED
-							       : STATUS_INVALID_ARGUMENT,
-		"%s", e->message);
+	struct status status = status_error(e->code, "%s", e->message);
 	dialect_write_error(dialect_of(e->request->path), l->gateway->options.schema, &status,
 		e->status, STR(""), body);
 	struct reply_headers *headers = &l->error.headers;
@@ -573,6 +570,13 @@ static const struct stat http_stats[] = {
 		STAT(cancelled), NULL, NULL},
 	{"gateway_http_handshake_errors_total", "TLS handshakes that failed.", false,
 		STAT(handshake_errors), NULL, NULL},
+	{"gateway_http_accept_errors_total",
+		"HTTP connections that could not be accepted: out of file descriptors.", false,
+		STAT(accept_errors), NULL, NULL},
+	{"gateway_http_received_bytes_total", "Bytes of HTTP requests, without TLS.", false,
+		STAT(bytes_in), NULL, NULL},
+	{"gateway_http_sent_bytes_total", "Bytes of HTTP replies, without TLS.", false,
+		STAT(bytes_out), NULL, NULL},
 	REPLIES(2),
 	REPLIES(4),
 	REPLIES(5),
@@ -586,7 +590,7 @@ static void register_metrics(struct gateway *g)
 	for (size_t i = HTTP_ERROR_NONE + 1; i < HTTP_ERROR_COUNT; i++)
 		register_stat(g, &(struct stat){"gateway_http_errors_total",
 					 "HTTP requests that could not be read, by what was wrong.",
-					 false, STAT(errors) + i * sizeof(http_counter), "error",
+					 false, STAT(errors) + i * sizeof(http_counter), "kind",
 					 http_error_name((enum http_error_kind)i)});
 	if (g->options.counts_calls)
 		g->calls = call_metrics_new(g->options.schema, g->options.metrics,

@@ -626,8 +626,8 @@ static enum status_code code_of(int http_status)
 
 static void render_default(const struct http_error *e, struct buf *body)
 {
-	buf_printf(body, "{\"code\":%d,\"message\":\"%s\",\"details\":[]}", code_of(e->status),
-		e->message);
+	buf_printf(
+		body, "{\"code\":%d,\"message\":\"%s\",\"details\":[]}", (int)e->code, e->message);
 }
 
 /* Answers a request that is wrong; nothing behind it can be understood, so it is the last. */
@@ -638,6 +638,7 @@ static void conn_fail(struct conn *c, enum http_error_kind kind)
 					    : &(const struct http_request){.n_headers = 0};
 	const struct http_error e = {.kind = kind,
 		.status = http_error_status(kind),
+		.code = code_of(http_error_status(kind)),
 		.message = http_error_message(kind),
 		.request = q,
 		.peer_text = conn_peer_text(c)};

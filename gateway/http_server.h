@@ -73,6 +73,7 @@ void http_exchange_reply(struct http_exchange *x, const struct http_reply *r);
 struct http_error {
 	enum http_error_kind kind;
 	int status;                         /* HTTP */
+	enum status_code code;              /* the same as a google.rpc.Code */
 	const char *message;                /* for a person */
 	const struct http_request *request; /* what was understood of it: method and path may be
 					       empty, headers be missing */

@@ -894,6 +894,27 @@ def test_15_alive_ready_metrics_openapi(anybody):
     assert {"/v1/tokens", "/v1/whoami", "/api/version"} <= set(openapi.json["paths"])
 
 
+def test_15_metrics_count_what_became_of_requests(start_rig):
+    rig = start_rig()
+
+    def counted(name, **labels):
+        label = ",".join(f'{k}="{v}"' for k, v in labels.items())
+        series = f"gateway_http_{name}_total" + (f"{{{label}}}" if label else "")
+        lines = rig.request("GET", "/metrics").body.decode().splitlines()
+        return int(next(line for line in lines if line.startswith(series + " ")).rsplit(" ", 1)[1])
+
+    series = [("replies", {"class": "4xx"}), ("errors", {"kind": "content_length"}), ("errors", {"kind": "host"})]
+    before = [counted(name, **labels) for name, labels in series]
+    with rig.connect() as connection:
+        connection.send(b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: x\r\n\r\n")
+        assert connection.reply().status == 400
+    assert rig.request("GET", "/nowhere").status == 404
+    assert [counted(name, **labels) for name, labels in series] == [before[0] + 2, before[1] + 1, before[2]]
+    received = counted("received_bytes")
+    assert counted("received_bytes") > received and counted("sent_bytes") > 0
+    assert counted("accept_errors") == 0
+
+
 def test_15_metrics_can_be_switched_off(start_rig):
     assert start_rig("--no-metrics").request("GET", "/metrics").status == 404
 
