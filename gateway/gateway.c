@@ -123,6 +123,8 @@ static void send_reply(struct gateway_loop *l, struct http_exchange *x, int stat
 		.secret = secret,
 	};
 	http_exchange_reply(x, &reply);
+	if (secret)
+		buf_wipe(&l->body);
 	buf_recycle(&l->body, REPLY_KEPT_BYTES);
 }
 

@@ -2,7 +2,6 @@
 #include "gateway/http_parser.h"
 
 #include "common/base/base64.h"
-#include "common/base/secret.h"
 #include "common/base/xalloc.h"
 
 #include <stdlib.h>
@@ -229,17 +228,8 @@ void http_parser_init(struct http_parser *p, const struct http_limits *limits)
 				    : MAX_CHUNK_LINE_BYTES);
 }
 
-/* Heads and bodies carry credentials. */
-static void wipe(struct buf *b)
-{
-	if (b->n)
-		secret_wipe(b->p, b->n);
-}
-
 void http_parser_done(struct http_parser *p)
 {
-	wipe(&p->head_);
-	wipe(&p->body_);
 	buf_done(&p->head_);
 	buf_done(&p->body_);
 	buf_done(&p->line_);
@@ -249,9 +239,10 @@ void http_parser_done(struct http_parser *p)
 	p->headers_ = NULL;
 }
 
+/* Heads and bodies carry credentials. */
 static void forget(struct buf *b, size_t kept)
 {
-	wipe(b);
+	buf_wipe(b);
 	buf_recycle(b, kept);
 }
 

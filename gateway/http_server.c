@@ -4,6 +4,7 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/list.h"
+#include "common/base/secret.h"
 #include "common/base/xalloc.h"
 #include "common/event/loop.h"
 #include "common/net/address.h"
@@ -721,8 +722,10 @@ static void conn_take(struct conn *c, struct evbuffer *in)
 	struct http_server *s = c->server;
 	struct http_exchange *x = c->x ? c->x : exchange_new(c);
 	size_t n = evbuffer_get_contiguous_space(in), taken;
-	const char *bytes = (const char *)evbuffer_pullup(in, (ev_ssize_t)n);
-	enum http_parse_result result = http_parser_feed(&x->parser, bytes, n, &taken);
+	unsigned char *bytes = evbuffer_pullup(in, (ev_ssize_t)n);
+	enum http_parse_result result =
+		http_parser_feed(&x->parser, (const char *)bytes, n, &taken);
+	secret_wipe(bytes, taken); /* the parser wipes its copy when the request is answered */
 	evbuffer_drain(in, taken);
 	count(&s->stats.bytes_in, (int64_t)taken);
 	switch (result) {

@@ -16,10 +16,32 @@ void buf_init(struct buf *b, size_t max_bytes)
 	*b = (struct buf){.max_ = max_bytes};
 }
 
+static void release(struct buf *b)
+{
+	if (b->n)
+		explicit_bzero(b->p, b->n);
+	free(b->p);
+}
+
 void buf_done(struct buf *b)
 {
-	free(b->p);
+	release(b);
 	buf_init(b, b->max_);
+}
+
+/* Not by realloc, which leaves a copy where the content was. */
+static void grow(struct buf *b, size_t need)
+{
+	size_t capacity = b->capacity_ ? b->capacity_ * 2 : BUF_FIRST_BYTES;
+	if (capacity < need)
+		capacity = need;
+	char *p = xmalloc(capacity);
+	if (b->n)
+		memcpy(p, b->p, b->n);
+	p[b->n] = '\0';
+	release(b);
+	b->p = p;
+	b->capacity_ = capacity;
 }
 
 char *buf_reserve(struct buf *b, size_t n)
@@ -29,13 +51,8 @@ char *buf_reserve(struct buf *b, size_t n)
 		return NULL;
 	}
 	size_t need = b->n + n + 1; /* and the NUL */
-	if (need > b->capacity_) {
-		size_t capacity = b->capacity_ ? b->capacity_ * 2 : BUF_FIRST_BYTES;
-		if (capacity < need)
-			capacity = need;
-		b->p = xrealloc(b->p, capacity);
-		b->capacity_ = capacity;
-	}
+	if (need > b->capacity_)
+		grow(b, need);
 	return b->p + b->n;
 }
 
@@ -106,6 +123,13 @@ void buf_recycle(struct buf *b, size_t kept_bytes)
 		buf_done(b);
 	else
 		buf_reset(b);
+}
+
+void buf_wipe(struct buf *b)
+{
+	if (b->n)
+		explicit_bzero(b->p, b->n);
+	buf_reset(b);
 }
 
 size_t buf_room(const struct buf *b)

@@ -2,8 +2,9 @@
 /* A growing byte buffer that is born with its maximum.
  *
  * An append that would pass the maximum changes nothing, returns false and marks the buffer as
- * overflown; callers may append many times and look once (buf_overflown). Threads: one at a time.
- */
+ * overflown; callers may append many times and look once (buf_overflown). Content that is released
+ * with its memory, or left behind by growth, is wiped: there may be secrets in it. Threads: one at
+ * a time. */
 #pragma once
 
 #include "common/base/cleanup.h"
@@ -41,6 +42,8 @@ void buf_truncate(struct buf *b, size_t n);
 void buf_reset(struct buf *b);
 /* The same, but memory of more than @kept_bytes is released. */
 void buf_recycle(struct buf *b, size_t kept_bytes);
+/* Forgets the content, which was secret: wipes it, keeps the memory. */
+void buf_wipe(struct buf *b);
 /* How many bytes may still be appended. */
 size_t buf_room(const struct buf *b);
 bool buf_overflown(const struct buf *b);

@@ -45,8 +45,6 @@ static void pem_init(struct pem *p)
 
 static void pem_done(struct pem *p)
 {
-	if (p->key.p)
-		explicit_bzero(p->key.p, p->key.n);
 	buf_done(&p->cert);
 	buf_done(&p->key);
 	buf_done(&p->ca);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base/buf.h"
+#include "common/base/xalloc.h"
 #include "tests/lib/test.h"
 
 #include <stdlib.h>
@@ -96,6 +97,45 @@ static void stealing_leaves_an_empty_buffer_behind(void **state)
 	assert_true(buf_append_str(&b, STR("again")));
 }
 
+/* What malloc gives out again is what was freed last, but for the words that it keeps there. */
+static void assert_left_behind(const char *old, size_t size)
+{
+	enum {
+		OF_MALLOC = 2 * sizeof(void *)
+	};
+	char *again = xmalloc(size);
+	if (again == old) /* not so with a sanitizer */
+		for (size_t i = OF_MALLOC; i < size; i++)
+			assert_int_not_equal(again[i], 's');
+	free(again);
+}
+
+static void what_is_left_behind_is_wiped(void **state)
+{
+	(void)state;
+	static char secret[300];
+	memset(secret, 's', sizeof secret);
+	struct buf b;
+	buf_init(&b, 10000);
+	buf_append(&b, secret, 200);
+	const char *old = b.p;
+	size_t size = b.capacity_;
+	buf_append(&b, secret, 300); /* it grows */
+	assert_left_behind(old, size);
+	assert_int_equal(b.n, 500);
+	assert_int_equal(b.p[499], 's');
+	old = b.p;
+	buf_wipe(&b);
+	assert_int_equal(b.n, 0);
+	assert_ptr_equal(b.p, old);
+	for (size_t i = 0; i < 500; i++)
+		assert_int_equal(b.p[i], 0);
+	buf_append(&b, secret, 300);
+	size = b.capacity_;
+	buf_done(&b);
+	assert_left_behind(old, size);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -104,6 +144,7 @@ int main(void)
 		cmocka_unit_test(printf_writes_the_whole_text_or_nothing),
 		cmocka_unit_test(reserved_room_is_written_by_the_caller),
 		cmocka_unit_test(truncating_undoes_an_append_and_its_overflow),
+		cmocka_unit_test(what_is_left_behind_is_wiped),
 		cmocka_unit_test(stealing_leaves_an_empty_buffer_behind),
 	};
 	return RUN_TESTS(tests);
