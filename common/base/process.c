@@ -7,6 +7,7 @@
 #include "common/base/str.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -32,6 +33,15 @@ struct status process_forbid_core_dumps(void)
 		return status_error(STATUS_UNAVAILABLE, "cannot switch core dumps off: %s",
 			strerror_r(errno, text, sizeof text));
 	return status_ok();
+}
+
+void process_fill_standard_files(void)
+{
+	int fd;
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	cleanup_close(&fd);
 }
 
 uint64_t process_raise_open_files(void)

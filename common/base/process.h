@@ -12,6 +12,10 @@
  * (A debugger then needs CAP_SYS_PTRACE.) UNAVAILABLE if the kernel refuses. */
 struct status process_forbid_core_dumps(void);
 
+/* Opens /dev/null as those of the descriptors 0 to 2 that are closed: else the next file or socket
+ * would get the number, and with it the lines of the log. */
+void process_fill_standard_files(void);
+
 /* Raises the soft limit of open files to the hard one (at most 1,048,576: some container runtimes
  * say a billion, and libraries size tables by it); the limit in force afterwards. */
 uint64_t process_raise_open_files(void);

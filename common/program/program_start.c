@@ -7,6 +7,7 @@
 
 void program_start(struct stop_signals *signals, enum log_level level, enum log_format format)
 {
+	process_fill_standard_files();
 	stop_signals_init(signals);
 	process_ignore_write_signals();
 	process_raise_open_files();

@@ -96,7 +96,7 @@ def test_a_gateway_of_its_own_counts_what_it_answers(service, start_gateway):
     assert called("osmo.token.v1.TokenService/WhoAmI", "UNAUTHENTICATED") == 2
     assert called("osmo.compat.v1.CompatService/GetVersion", "OK") == 1
     assert {labels: value for (_, labels), value in replies.items()} == {'class="2xx"': 2, 'class="4xx"': 4, 'class="5xx"': 0}
-    assert {labels: value for (_, labels), value in errors.items() if value} == {'error="line_end"': 1}
+    assert {labels: value for (_, labels), value in errors.items() if value} == {'kind="line_end"': 1}
     kind, latency = families["gateway_call_duration_seconds"]
     check_histogram("gateway_call_duration_seconds", latency)
     assert kind == "histogram" and sum(n for (name, _), n in latency.items() if name.endswith("_count")) == 3

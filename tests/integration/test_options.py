@@ -2,6 +2,7 @@
 """Options of the real program: where they come from, and what a wrong one gets."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -266,6 +267,11 @@ def test_such_warnings_are_in_the_log_of_both_programs(start_service, start_gate
     for each, nearest in (service, "threads"), (gateway, "http-listen"):
         [warning] = [e for e in map(json.loads, each.log.splitlines()) if e["event"] == "option.unknown"]
         assert (warning["level"], warning["nearest"]) == ("warning", nearest)
+
+
+def test_closed_standard_files_are_not_opened_as_others(start_service):
+    service = start_service(under=["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-'])
+    assert [os.readlink(f"/proc/{service.pid}/fd/{fd}") for fd in range(3)] == ["/dev/null"] * 3
 
 
 def test_core_dumps_are_off(service, start_gateway):

@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -26,6 +27,26 @@ static void core_dumps_are_off_for_good(void **state)
 	assert_int_equal(prctl(PR_GET_DUMPABLE, 0, 0, 0, 0), 0);
 	/* a sanitizer attaches to us at the end */
 	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+}
+
+static void standard_files_that_are_closed_are_filled(void **state)
+{
+	(void)state;
+	int kept[2] = {dup(STDIN_FILENO), dup(STDERR_FILENO)};
+	close(STDIN_FILENO);
+	close(STDERR_FILENO);
+	process_fill_standard_files();
+	int next = dup(kept[0]);
+	struct stat null, in, err;
+	int bad = stat("/dev/null", &null) | fstat(STDIN_FILENO, &in) | fstat(STDERR_FILENO, &err);
+	dup2(kept[0], STDIN_FILENO);
+	dup2(kept[1], STDERR_FILENO);
+	assert_int_equal(bad, 0);
+	assert_true(in.st_rdev == null.st_rdev && err.st_rdev == null.st_rdev);
+	assert_true(next > kept[1]); /* no other is */
+	close(next);
+	close(kept[0]);
+	close(kept[1]);
 }
 
 static void the_limit_of_open_files_is_raised(void **state)
@@ -159,6 +180,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(core_dumps_are_off_for_good),
+		cmocka_unit_test(standard_files_that_are_closed_are_filled),
 		cmocka_unit_test(the_limit_of_open_files_is_raised),
 		cmocka_unit_test(a_closed_peer_is_an_error_code),
 		cmocka_unit_test(a_file_that_may_not_grow_is_an_error_code),
