@@ -2,6 +2,7 @@
 #include "gateway/gateway.h"
 
 #include "common/base/buf.h"
+#include "common/base/escape.h"
 #include "common/base/log.h"
 #include "common/base/xalloc.h"
 #include "common/codec/schema.h"
@@ -353,9 +354,8 @@ static struct refusal take_deadline(struct http_call *hc, const struct http_requ
 		if (!grpc_timeout_parse(header->value, &wanted_ms))
 			return refusal_of(400, status_error(STATUS_INVALID_ARGUMENT,
 						       "Grpc-Timeout must be 1 to 8 digits and a "
-						       "unit (H, M, S, m, u, n), "
-						       "got '%.*s'",
-						       STR_ARG(header->value)));
+						       "unit (H, M, S, m, u, n), got '%s'",
+						       shown(header->value).text));
 		if (wanted_ms < timeout_ms)
 			timeout_ms = wanted_ms;
 	}

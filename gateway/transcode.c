@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/transcode.h"
 
+#include "common/base/escape.h"
 #include "common/codec/pbjson.h"
 #include "gateway/percent.h"
 
@@ -70,9 +71,8 @@ static struct refusal read_body(const struct transcoding *t, const struct transc
 		return refusal_of(
 			415, status_error(STATUS_INVALID_ARGUMENT,
 				     "the body must be application/json in UTF-8, Content-Type "
-				     "says '%.*s'",
-				     in->content_type.n < 100 ? (int)in->content_type.n : 100,
-				     in->content_type.n ? in->content_type.p : ""));
+				     "says '%s'",
+				     shown(in->content_type).text));
 	return refusal_of(
 		400, route->body ? pbjson_read_field(&t->in, route->body, in->body, t->message)
 				 : pbjson_read(&t->in, route->method->input, in->body, t->message));

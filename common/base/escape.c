@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The length of the well-formed character at the start of @s, or 0. */
+/* The character at the start of @s, and its bytes; 0 where it is malformed. */
 static size_t next_character(struct str s, uint32_t *ret)
 {
-	unsigned char c = (unsigned char)s.p[0];
-	size_t n = c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
-	if (n > s.n || !str_is_utf8((struct str){s.p, n}))
+	size_t n = str_utf8_character(s);
+	if (!n)
 		return 0;
+	unsigned char c = (unsigned char)s.p[0];
 	uint32_t code = n == 1 ? c : c & (0xFFu >> (n + 1));
 	for (size_t i = 1; i < n; i++)
 		code = code << 6 | ((unsigned char)s.p[i] & 0x3F);

@@ -116,10 +116,12 @@ char *str_dup(struct str s)
 	return xstrndup(s.p, s.n);
 }
 
-/* Bytes of the sequence that starts at @p, of which @n are there; 0 if it is malformed. Table 3-7
- * of the Unicode standard: the bounds of the second byte depend on the first. */
-static size_t utf8_sequence(const unsigned char *p, size_t n)
+/* Table 3-7 of the Unicode standard: the bounds of the second byte depend on the first. */
+size_t str_utf8_character(struct str s)
 {
+	if (!s.n)
+		return 0;
+	const unsigned char *p = (const unsigned char *)s.p;
 	const unsigned char c = p[0];
 	size_t more;
 	unsigned char low = 0x80, high = 0xBF;
@@ -142,7 +144,7 @@ static size_t utf8_sequence(const unsigned char *p, size_t n)
 	} else {
 		return 0;
 	}
-	if (n <= more || p[1] < low || p[1] > high)
+	if (s.n <= more || p[1] < low || p[1] > high)
 		return 0;
 	for (size_t k = 2; k <= more; k++)
 		if (p[k] < 0x80 || p[k] > 0xBF)
@@ -152,18 +154,17 @@ static size_t utf8_sequence(const unsigned char *p, size_t n)
 
 size_t str_utf8_prefix(struct str s)
 {
-	const unsigned char *p = (const unsigned char *)s.p;
 	size_t i = 0;
 	while (i < s.n) {
 		uint64_t eight; /* most text is ASCII: eight bytes at a time */
 		if (s.n - i >= sizeof eight) {
-			memcpy(&eight, p + i, sizeof eight);
+			memcpy(&eight, s.p + i, sizeof eight);
 			if (!(eight & UINT64_C(0x8080808080808080))) {
 				i += sizeof eight;
 				continue;
 			}
 		}
-		size_t n = utf8_sequence(p + i, s.n - i);
+		size_t n = str_utf8_character((struct str){s.p + i, s.n - i});
 		if (!n)
 			break;
 		i += n;

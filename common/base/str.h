@@ -58,8 +58,10 @@ bool str_to_u64(struct str s, uint64_t *ret);
 bool str_to_i64(struct str s, int64_t *ret);
 /* A NUL-terminated copy, released with free(). */
 char *str_dup(struct str s);
-/* Bytes of the longest start of @s that is well-formed UTF-8 (RFC 3629: no surrogates, no overlong
- * forms). */
+/* Bytes of the character that @s begins with, in well-formed UTF-8 (RFC 3629: no surrogates, no
+ * overlong forms); 0 if there is none. */
+size_t str_utf8_character(struct str s);
+/* Bytes of the longest start of @s that is well-formed UTF-8. */
 size_t str_utf8_prefix(struct str s);
 static inline bool str_is_utf8(struct str s)
 {

@@ -2,6 +2,7 @@
 #include "common/codec/json_reader.h"
 
 #include "common/base/base64.h"
+#include "common/base/escape.h"
 #include "common/codec/json_number.h"
 
 #include <stdlib.h>
@@ -297,8 +298,7 @@ static int compare_keys(const void *a, const void *b)
 static bool fail_duplicate(struct json_reader *r, struct str key)
 {
 	r->status = status_error(STATUS_INVALID_ARGUMENT,
-		"not valid JSON: the key '%.*s' stands twice in one object",
-		key.n < 100 ? (int)key.n : 100, key.p);
+		"not valid JSON: the key '%s' stands twice in one object", shown(key).text);
 	return false;
 }
 

@@ -33,14 +33,6 @@ static unsigned char class_of(unsigned char c)
 	}
 }
 
-/* Bytes of the UTF-8 sequence at the start of @s, or 0 if there is none. */
-static size_t utf8_sequence(struct str s)
-{
-	unsigned char c = (unsigned char)s.p[0];
-	size_t n = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
-	return str_is_utf8(str_sub(s, 0, n)) && s.n >= n ? n : 0;
-}
-
 static bool append_escape(struct buf *out, unsigned char c, unsigned char class)
 {
 	static const char digits[] = "0123456789abcdef";
@@ -55,7 +47,9 @@ bool json_append_string(struct buf *out, struct str s)
 	size_t run = 0, i = 0; /* s[run..i) goes out as it is */
 	while (i < s.n) {
 		unsigned char c = (unsigned char)s.p[i], class = class_of(c);
-		size_t n = class == PLAIN ? 1 : class == WIDE ? utf8_sequence(str_sub(s, i, 4)) : 0;
+		size_t n = class == PLAIN  ? 1
+			   : class == WIDE ? str_utf8_character(str_sub(s, i, s.n))
+					   : 0;
 		if (n) {
 			i += n;
 			continue;

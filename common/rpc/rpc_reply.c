@@ -41,17 +41,6 @@ static bool wrong(struct rpc_reply *r, struct status why)
 
 /* --- fields --- */
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
 /* grpc-message; what is no escape stands for itself ("must not error", the protocol says). */
 static struct str percent_decode(struct str s, struct arena *arena)
 {
@@ -60,8 +49,8 @@ static struct str percent_decode(struct str s, struct arena *arena)
 	char *to = arena_alloc(arena, s.n);
 	size_t n = 0;
 	for (size_t i = 0; i < s.n; i++, n++) {
-		int high = s.p[i] == '%' && i + 2 < s.n ? hex_digit(s.p[i + 1]) : -1;
-		int low = high >= 0 ? hex_digit(s.p[i + 2]) : -1;
+		int high = s.p[i] == '%' && i + 2 < s.n ? hex_value(s.p[i + 1]) : -1;
+		int low = high >= 0 ? hex_value(s.p[i + 2]) : -1;
 		to[n] = s.p[i];
 		if (low >= 0) {
 			to[n] = (char)(high * 16 + low);

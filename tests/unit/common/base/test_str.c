@@ -34,6 +34,10 @@ static void numbers_out_of_range_are_refused(void **state)
 static void utf8_follows_rfc_3629(void **state)
 {
 	(void)state;
+	assert_int_equal(str_utf8_character(STR("")), 0);
+	assert_int_equal(str_utf8_character(STR("ab")), 1);
+	assert_int_equal(str_utf8_character(STR("\xE2\x82\xAC\xFF")), 3);
+	assert_int_equal(str_utf8_character(STR("\xE2\x82")), 0);
 	assert_true(str_is_utf8(STR("plain, \xC3\xA9, \xE2\x82\xAC, \xF0\x9F\x98\x80")));
 	static const char *const bad[] = {"\x80", "\xC0\x80", "\xC1\xBF", "\xC3", "\xE0\x80\x80",
 		"\xED\xA0\x80", "\xF0\x80\x80\x80", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "a\xFF",

@@ -130,6 +130,17 @@ static void a_key_twice_in_one_object_is_refused(void **state)
 		buf_printf(&text, ",\"k%d\":0", i);
 	buf_append_char(&text, '}');
 	assert_refused(buf_str(&text), "the key 'k500' stands twice in one object");
+
+	_cleanup_buf_ struct buf key; /* a message holds whole characters of it */
+	buf_init(&key, 1000);
+	buf_append_char(&key, 'k');
+	for (int i = 0; i < 100; i++)
+		buf_append_str(&key, STR("\xC3\xA9"));
+	buf_reset(&text);
+	buf_printf(&text, "{\"%s\":0,\"%s\":1}", key.p, key.p);
+	struct status s = check(buf_str(&text));
+	assert_int_equal(s.code, STATUS_INVALID_ARGUMENT);
+	assert_true(str_is_utf8(str_of(s.message)));
 }
 
 static void nesting_deeper_than_100_is_refused(void **state)
