@@ -34,7 +34,9 @@ struct status file_read(const char *path, size_t max_bytes, struct buf *out);
 struct status file_read_secret(const char *path, bool multiline, struct secret *ret);
 
 /* Writes a temporary file in the same folder, syncs it, renames it over @path and syncs the folder.
- * On failure @path is untouched and the temporary file is gone. The umask does not change @mode. */
+ * On failure @path is untouched and the temporary file is gone; but when only the folder cannot be
+ * synced, the content is new, and may be the old one after a power failure. The umask does not
+ * change @mode. */
 struct status file_write_atomic(const char *path, struct str content, mode_t mode);
 /* Whether file_write_atomic has a chance: the folder is there and may be written, and @path is no
  * folder itself. */

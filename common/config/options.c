@@ -948,7 +948,6 @@ void options_suspicious_env(const struct option_table *t, char *const *env,
 		const struct option_spec *spec = spec_of_env(t, name);
 		bool section = spec && spec->type == OPTION_SECTION;
 		if ((spec && !section) || str_eq(rest, STR("CONFIG")) ||
-
 			(!spec && is_of_kubernetes(rest, str_sub(whole, name.n + 1, whole.n))))
 			continue;
 		_cleanup_free_ char *text = str_dup(name);
