@@ -176,7 +176,7 @@ static void on_some_deleted(
 	(void)tokens;
 	struct delete_all_work *work = arg;
 	work->deleted += n;
-	if (status->code == STATUS_OK && n == DELETE_BATCH)
+	if (status->code == STATUS_OK && n >= DELETE_BATCH)
 		store_tokens_delete(work->app->store, TOKEN_USER, work->user, DELETE_BATCH,
 			work->waiter, on_some_deleted);
 	else

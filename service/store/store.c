@@ -16,6 +16,9 @@ enum {
 	LIST_MAX_BYTES = 1 << 20
 };
 
+/* The last code point: no name is behind a prefix with it. */
+#define LAST_CHARACTER "\xF4\x8F\xBF\xBF"
+
 const char *store_op_name(enum store_op_type type)
 {
 	static const char *const names[STORE_OP_COUNT] = {
@@ -116,13 +119,35 @@ void store_op_add_token(struct store_op *op, struct token *_takes_token)
 	op->out.tokens[op->out.n_tokens++] = _takes_token;
 }
 
-void store_op_set_rest(struct store_op *op, struct str name, struct str owner)
+struct str store_op_keep(struct store_op *op, struct str text)
 {
 	if (!op->out.memory)
 		op->out.memory = arena_new();
+	return text.p ? arena_str(op->out.memory, text) : text;
+}
+
+void store_op_set_rest(struct store_op *op, struct str name, struct str owner)
+{
 	op->out.has_rest = true;
-	op->out.rest_name = arena_str(op->out.memory, name);
-	op->out.rest_owner = arena_str(op->out.memory, owner);
+	op->out.rest_name = store_op_keep(op, name);
+	op->out.rest_owner = store_op_keep(op, owner);
+}
+
+struct str store_query_first_name(const struct store_token_query *q)
+{
+	struct str from = q->name.n ? q->name : q->name_prefix;
+	if (q->has_after && str_cmp(q->after_name, from) >= 0)
+		from = q->after_name;
+	return from.p ? from : STR("");
+}
+
+struct str store_query_last_name(const struct store_token_query *q, struct buf *memory)
+{
+	if (q->name.n)
+		return q->name;
+	buf_append_str(memory, q->name_prefix);
+	buf_append_str(memory, STR(LAST_CHARACTER));
+	return buf_str(memory);
 }
 
 bool store_query_is_search(const struct store_token_query *q)
@@ -386,6 +411,20 @@ struct status store_limit_reached(struct str owner, const struct store_token_lim
 	return status_quota(subject,
 		"%.*s has %zu access tokens, which is the most a user may have: delete one first",
 		STR_ARG(owner), limit->max);
+}
+
+struct status store_request_reused(const struct store_request_id *request)
+{
+	return status_invalid("request_id",
+		"request_id '%.*s' was used for a request with other content",
+		STR_ARG(request->id));
+}
+
+struct status store_request_outdated(const struct store_request_id *request)
+{
+	return status_error(STATUS_NOT_FOUND,
+		"the token that request_id '%.*s' made was deleted or rotated since",
+		STR_ARG(request->id));
 }
 
 void store_token_insert(struct store *s, struct token *token,

@@ -103,7 +103,8 @@ void store_token_delete(struct store *s, enum token_kind kind, struct str owner,
 	struct store_waiter waiter, store_token_fn *done);
 
 /* Deletes at most @limit tokens of an owner, whatever they are called; the callback gets them,
- * fewer than @limit if none is left. */
+ * fewer than @limit if none is left. After a commit that failed and was done all the same it may
+ * get some more: those of both tries. */
 typedef void(store_tokens_fn)(
 	void *arg, const struct status *status, struct token *const *tokens, size_t n);
 void store_tokens_delete(struct store *s, enum token_kind kind, struct str owner, size_t limit,

@@ -8,6 +8,7 @@
  * operation, and a place where they wait. */
 #pragma once
 
+#include "common/base/buf.h"
 #include "common/base/list.h"
 #include "service/store/store.h"
 
@@ -134,12 +135,17 @@ struct store_op {
 void store_op_clear(struct store_op *op);
 /* Adds to op->out.tokens; takes the reference. */
 void store_op_add_token(struct store_op *op, struct token *_takes_token);
+/* A copy of @text that lives as long as what came out; no text stays no text. */
+struct str store_op_keep(struct store_op *op, struct str text);
 /* A list that ended at its reach, at this place; the texts are copied. */
 void store_op_set_rest(struct store_op *op, struct str name, struct str owner);
 /* Days are asked for, which no index is in the order of: look at as many as are in reach. */
 bool store_query_is_search(const struct store_token_query *q);
 size_t store_query_reach(const struct store_token_query *q);
 bool store_query_takes_day(const struct store_token_query *q, struct date expires);
+/* The first and the last name that a query may give; the second may be put into @memory. */
+struct str store_query_first_name(const struct store_token_query *q);
+struct str store_query_last_name(const struct store_token_query *q, struct buf *memory);
 /* The deadline passed, and it must not begin. */
 bool store_op_is_late(const struct store_op *op, struct mono_time now);
 /* Answers and forgets the operation; any thread. What came out counts only if @status is OK. */
@@ -155,6 +161,10 @@ void store_op_finish_all(struct list *ops);
 
 /* The error of an insert beyond its limit. */
 struct status store_limit_reached(struct str owner, const struct store_token_limit *limit);
+/* Those of a request id that is known: with another content, and for a secret that is no token's
+ * any more. */
+struct status store_request_reused(const struct store_request_id *request);
+struct status store_request_outdated(const struct store_request_id *request);
 
 struct store_ops {
 	const char *name; /* "sqlite" */

@@ -566,6 +566,35 @@ static void request_is_forgotten_after_a_day(void **state)
 	store_driver_done(&d);
 }
 
+/* As one that was deleted: the secret that would be told again opens nothing. */
+static void request_whose_secret_outlived_its_overlap_is_not_found(void **state)
+{
+	(void)state;
+	static const struct clock clock = {.now = test_now, .mono = test_mono};
+	const int64_t start = INT64_C(1800000000) * US_PER_S;
+	struct store_driver d = {.clock = &clock};
+	test_now_us = start;
+	assert_ok(store_driver_open(&d));
+	struct store_request_id request = request_of("user:alice", "r1", 1);
+	_cleanup_(token_unrefp) struct token *t = token_with_hash("ci", "1");
+	_cleanup_(token_unrefp) struct token *to = rotated(t, "2", start + 5 * US_PER_S),
+					     *again = token_with_hash("ci", "3");
+	struct store_insert_result result;
+	assert_ok(driver_insert_request(&d, t, &request, &result));
+	token_unref(result.token);
+	assert_ok(driver_replace(&d, t, to));
+
+	test_now_us = start + 5 * US_PER_S - 1;
+	assert_ok(driver_insert_request(&d, again, &request, &result));
+	assert_true(result.replayed);
+	token_unref(result.token);
+
+	test_now_us = start + 5 * US_PER_S;
+	assert_status(driver_insert_request(&d, again, &request, &result), STATUS_NOT_FOUND,
+		"the token that request_id 'r1' made was deleted or rotated since");
+	store_driver_done(&d);
+}
+
 /* --- Lists --- */
 
 static void assert_list(
@@ -1100,6 +1129,7 @@ int main(void)
 		TEST(request_whose_token_was_deleted_is_not_found),
 		TEST(request_that_failed_leaves_no_trace),
 		cmocka_unit_test(request_is_forgotten_after_a_day),
+		cmocka_unit_test(request_whose_secret_outlived_its_overlap_is_not_found),
 		TEST(replaced_token_is_read_as_it_is_now),
 		TEST(old_secret_is_found_while_its_row_has_it),
 		TEST(replace_of_what_was_changed_meanwhile_is_aborted),

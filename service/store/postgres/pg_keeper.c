@@ -37,10 +37,11 @@ struct pg_keeper {
 	bool has_served; /* a connection before this one was good */
 	int backoff_ms;
 	int unsure;
-	struct mono_time purge_at;
+	struct mono_time tick_at, purge_at;
 	uint64_t probe; /* the last one that was sent */
 	struct mono_time probe_sent;
 	bool probe_pending;
+	bool has_heard; /* since the last tick */
 };
 
 static struct mono_time now(void)
@@ -164,12 +165,22 @@ static struct status purge(struct pg_keeper *k)
 
 static struct status tick(struct pg_keeper *k)
 {
-	if (k->probe_pending) {
+	bool has_heard = k->has_heard; /* then the probe is somewhere behind that */
+	k->has_heard = false;
+	k->tick_at = mono_time_add_ms(now(), k->shared->tick_ms);
+	if (k->probe_pending && !has_heard) {
 		pg_log_text("notify", "a notification did not come back");
 		return pg_status_away();
 	}
-	TRY(look_around(k, k->shared->direct != NULL));
+	TRY(look_around(k, k->shared->direct && !k->probe_pending));
 	return purge(k);
+}
+
+/* It is time, however much there is to hear. */
+static int until_tick_ms(const struct pg_keeper *k)
+{
+	int64_t us = k->tick_at.us - now().us;
+	return us <= 0 ? 0 : (int)(us / US_PER_MS) + 1;
 }
 
 /* --- A connection's life --- */
@@ -200,17 +211,20 @@ static struct status serve(struct pg_keeper *k)
 	TRY(prepare(k));
 	k->has_served = true;
 	k->backoff_ms = 0;
+	k->tick_at = mono_time_add_ms(now(), k->shared->tick_ms);
 	set_schema(k, PG_SCHEMA_READY, NULL);
 	for (;;) {
 		hear(k);
-		switch (pg_session_wait(&k->session, k->shared->tick_ms)) {
+		if (until_tick_ms(k) == 0)
+			TRY(tick(k));
+		switch (pg_session_wait(&k->session, until_tick_ms(k))) {
 		case PG_WAIT_STOP:
 			return status_error(STATUS_CANCELLED, "the token store is shut down");
 		case PG_WAIT_READABLE:
+			k->has_heard = true;
 			TRY(pg_session_consume(&k->session));
 			break;
 		case PG_WAIT_TIMEOUT:
-			TRY(tick(k));
 			break;
 		}
 	}

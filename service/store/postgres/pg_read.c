@@ -9,9 +9,6 @@
 
 #include <string.h>
 
-/* The last code point: no name is behind a prefix with it. */
-#define LAST_CHARACTER "\xF4\x8F\xBF\xBF"
-
 /* --- Questions --- */
 
 static void add_by_name(struct pg_connection *c, const struct store_op *op, struct pg_params *p)
@@ -22,30 +19,12 @@ static void add_by_name(struct pg_connection *c, const struct store_op *op, stru
 	pg_connection_add(c, PG_TOKEN_BY_NAME, p);
 }
 
-/* The first and the last name that the query may give. */
-static struct str first_name(const struct store_token_query *q)
-{
-	struct str from = q->name.n ? q->name : q->name_prefix;
-	if (q->has_after && str_cmp(q->after_name, from) >= 0)
-		from = q->after_name;
-	return from;
-}
-
-static struct str last_name(const struct store_token_query *q, struct buf *memory)
-{
-	if (q->name.n)
-		return q->name;
-	buf_append_str(memory, q->name_prefix);
-	buf_append_str(memory, STR(LAST_CHARACTER));
-	return buf_str(memory);
-}
-
 static void add_list(struct pg_connection *c, const struct store_op *op, struct pg_params *p)
 {
 	const struct store_token_query *q = &op->in.query;
 	_cleanup_buf_ struct buf memory;
 	buf_init(&memory, SIZE_MAX);
-	struct str from = first_name(q);
+	struct str from = store_query_first_name(q);
 	bool at_after = q->has_after && str_cmp(q->after_name, from) == 0;
 	const struct str none = {NULL, 0};
 	pg_params_int(p, q->kind);
@@ -58,7 +37,7 @@ static void add_list(struct pg_connection *c, const struct store_op *op, struct 
 		pg_params_text(p, from);
 		pg_params_text(p, at_after ? q->after_name : none);
 	}
-	pg_params_text(p, last_name(q, &memory));
+	pg_params_text(p, store_query_last_name(q, &memory));
 	pg_params_int(p, q->limit > INT64_MAX ? INT64_MAX : (int64_t)q->limit);
 	if (store_query_is_search(q)) {
 		pg_params_int(p, (int64_t)store_query_reach(q));
@@ -227,36 +206,25 @@ static struct status take_resolve(struct store_op *op, const PGresult *result)
 		return pg_status_damaged();
 	if (!str_eq(fingerprint,
 		    (struct str){(const char *)request->fingerprint, sizeof request->fingerprint}))
-		return status_invalid("request_id",
-			"request_id '%.*s' was used for a request with other content",
-			STR_ARG(request->id));
+		return store_request_reused(request);
 	if (PQgetisnull(result, 0, TOKEN))
-		return status_error(STATUS_NOT_FOUND,
-			"the token that request_id '%.*s' made was deleted or rotated since",
-			STR_ARG(request->id));
+		return store_request_outdated(request);
 	memcpy(op->out.salt, salt.p, sizeof op->out.salt);
 	op->out.replayed = true;
 	return pg_row_token(row, TOKEN, &op->out.token);
 }
 
-static struct str keep(struct store_op *op, struct str text)
-{
-	if (!op->out.memory)
-		op->out.memory = arena_new();
-	return text.p ? arena_str(op->out.memory, text) : text;
-}
-
 static struct status take_profile(struct store_op *op, const PGresult *result)
 {
 	struct store_profile *p = &op->out.profile;
-	*p = (struct store_profile){.user = keep(op, op->in.profile.user)};
+	*p = (struct store_profile){.user = store_op_keep(op, op->in.profile.user)};
 	if (PQntuples(result) == 0)
 		return status_ok();
 	struct pg_row row = pg_row(result, 0);
 	p->email_notification = pg_row_int(row, 0) != 0;
 	p->slack_notification = pg_row_int(row, 1) != 0;
-	p->bucket = keep(op, pg_row_text(row, 2));
-	p->pool = keep(op, pg_row_text(row, 3));
+	p->bucket = store_op_keep(op, pg_row_text(row, 2));
+	p->pool = store_op_keep(op, pg_row_text(row, 3));
 	return status_ok();
 }
 
@@ -283,7 +251,7 @@ static struct status take_setting(struct store_op *op, const PGresult *result)
 	if (PQntuples(result) == 0)
 		return status_error(STATUS_NOT_FOUND, "setting '%.*s' is not set",
 			STR_ARG(op->in.setting.name));
-	op->out.value = keep(op, pg_row_text(pg_row(result, 0), 0));
+	op->out.value = store_op_keep(op, pg_row_text(pg_row(result, 0), 0));
 	return status_ok();
 }
 

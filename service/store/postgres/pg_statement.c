@@ -181,8 +181,8 @@ static const struct {
 		"EXISTS (SELECT FROM token WHERE hash = $4), " COLUMNS_OF_T " FROM (SELECT) AS one "
 		"LEFT JOIN request r ON r.principal = $1 AND r.id = $2 AND r.expires_us > $3 "
 		"LEFT JOIN LATERAL (SELECT " COLUMNS " FROM token WHERE hash = r.token_hash "
-		"UNION ALL SELECT " COLUMNS " FROM token WHERE old_hash = r.token_hash LIMIT 1) t "
-		"ON true"},
+		"UNION ALL SELECT " COLUMNS " FROM token WHERE old_hash = r.token_hash "
+		"AND old_until_us > $3 LIMIT 1) t ON true"},
 	[PG_PROFILE_GET] = {"profile_get",
 		"SELECT email_notification, slack_notification, bucket, pool FROM profile "
 		"WHERE user_name = $1"},

@@ -167,6 +167,44 @@ static void replicas_see_each_others_counts(void **state)
 	fail_msg("the counts did not come");
 }
 
+struct talker {
+	const struct pair *p;
+	atomic_bool stop;
+};
+
+static void *talk(void *arg)
+{
+	struct talker *t = arg;
+	PGconn *conn = PQconnectdb(pg_server_url(t->p->one.server, t->p->one.database));
+	while (!atomic_load(&t->stop)) {
+		PQclear(PQexec(conn, "NOTIFY token_service, '0123456789abcdefr'"));
+		usleep(2000); /* well within a tick */
+	}
+	PQfinish(conn);
+	return NULL;
+}
+
+static void replica_that_never_ceases_to_hear_does_what_has_time_all_the_same(void **state)
+{
+	struct pair *p = *state;
+	struct talker talker = {.p = p};
+	pthread_t thread;
+	assert_int_equal(pthread_create(&thread, NULL, talk, &talker), 0);
+	for (int i = 0; i < 4000 && atomic_load(&p->roles) < 10; i++)
+		usleep(5000);
+	_cleanup_(token_unrefp) struct token *t = make_token(TOKEN_USER, "alice", "a", TODAY);
+	assert_ok(driver_insert(&p->one, t));
+	int64_t counted = 0;
+	for (int i = 0; i < 400 && !counted; i++) {
+		usleep(5000);
+		counted = store_token_counts(p->two.store).user_tokens;
+	}
+	atomic_store(&talker.stop, true);
+	pthread_join(thread, NULL);
+	assert_int_equal(counted, 1);
+	assert_int_equal(p->all, 0); /* nor did it take the connection for dead */
+}
+
 struct racer {
 	struct pair *p;
 	struct latch *latch;
@@ -365,6 +403,7 @@ int main(void)
 		TEST(name_too_long_for_the_news_changes_everything),
 		TEST(replica_that_was_cut_off_takes_everything_for_changed),
 		TEST(replicas_see_each_others_counts),
+		TEST(replica_that_never_ceases_to_hear_does_what_has_time_all_the_same),
 		TEST(request_sent_to_two_replicas_at_a_time_is_done_once),
 		TEST(two_replicas_together_do_not_get_past_a_limit),
 		TEST(newer_schema_is_refused_at_the_start),

@@ -603,6 +603,51 @@ static void commit_that_failed_and_was_done_all_the_same_is_no_contradiction(voi
 	assert_true(reruns > 20);
 }
 
+static void on_tokens_deleted(
+	void *arg, const struct status *status, struct token *const *tokens, size_t n)
+{
+	(void)tokens;
+	struct member *m = arg;
+	atomic_fetch_add(&m->crowd->results[status->code], 1);
+	m->n = (int)n;
+	latch_down(m->crowd->latch);
+}
+
+/* Who asks for all of a user's tokens goes on until fewer than the limit came: one that is told
+ * twice would end that too early. */
+static void tokens_deleted_by_a_second_try_are_told_once(void **state)
+{
+	(void)state;
+	bool reached = true;
+	for (int64_t n = 1; reached; n++) {
+		struct store_driver d;
+		struct truth truth = {.tokens = {ABSENT}, .has_others = false};
+		struct crowd crowd = {.truth = &truth, .latch = latch_new(3)};
+		struct member first = {&crowd, 100}, all = {&crowd, 0}, last = {&crowd, 101};
+		open_faulty(&d);
+		assert_ok(store_driver_open(&d));
+		insert_others(&d, &truth);
+		fault_vfs_slow_syncs(2000); /* the first one's, behind which the others gather */
+		fault_vfs_fail(FAULT_FULL, n, 1);
+		_cleanup_(token_unrefp) struct token *a =
+			make_token(TOKEN_USER, "alice", "t100", TODAY);
+		_cleanup_(token_unrefp) struct token *b =
+			make_token(TOKEN_USER, "alice", "t101", TODAY);
+		store_token_insert(d.store, a, NULL, NULL,
+			(struct store_waiter){d.loop, MONO_TIME_NEVER, &first}, on_member);
+		store_tokens_delete(d.store, TOKEN_SERVICE, STR("gone"), 2,
+			(struct store_waiter){d.loop, MONO_TIME_NEVER, &all}, on_tokens_deleted);
+		store_token_insert(d.store, b, NULL, NULL,
+			(struct store_waiter){d.loop, MONO_TIME_NEVER, &last}, on_member);
+		latch_wait(crowd.latch);
+		latch_free(crowd.latch);
+		reached = fault_vfs_counts().injected > 0;
+		assert_in_range(all.n, 0, 2);
+		fault_vfs_heal();
+		store_driver_done(&d);
+	}
+}
+
 /* --- Power loss --- */
 
 static void power_is_lost(uint32_t seed)
@@ -660,6 +705,7 @@ int main(void)
 		cmocka_unit_test(group_whose_commit_fails_is_done_again_one_by_one),
 		cmocka_unit_test(delete_of_all_that_is_done_again_counts_once),
 		cmocka_unit_test(commit_that_failed_and_was_done_all_the_same_is_no_contradiction),
+		cmocka_unit_test(tokens_deleted_by_a_second_try_are_told_once),
 		cmocka_unit_test(acknowledged_writes_outlive_a_loss_of_power),
 	};
 	return RUN_TESTS(tests);
