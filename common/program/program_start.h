@@ -6,8 +6,8 @@
 #include "common/config/options.h"
 #include "common/event/stop_signals.h"
 
-/* Standard files are open, signals wait to be taken, writes to closed pipes are errors, files may be
- * many, memory is in no core dump; and what is logged is logged so. */
+/* Standard files are open, signals wait to be taken, writes to closed pipes are errors, files may
+ * be many, memory is in no core dump; and what is logged is logged so. */
 void program_start(struct stop_signals *signals, enum log_level level, enum log_format format);
 
 /* Warns of environment variables that look like options of @table and are none. */

@@ -98,8 +98,8 @@ bool connection_is_idle(const struct connection *c);
 struct status connection_verify(struct connection *c);
 /* Of the database, in bytes. */
 struct status connection_size(struct connection *c, int64_t *ret);
-/* Copies what the log holds into the file, as far as no reader needs it where it is; *@ret_copied of
- * the *@ret_pages of the log (both may be NULL) are in the file afterwards. */
+/* Copies what the log holds into the file, as far as no reader needs it where it is; *@ret_copied
+ * of the *@ret_pages of the log (both may be NULL) are in the file afterwards. */
 struct status connection_checkpoint(struct connection *c, int *ret_copied, int *ret_pages);
 /* The file was moved or removed under us: what we write would be lost. */
 bool connection_file_is_gone(struct connection *c);

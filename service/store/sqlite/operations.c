@@ -8,9 +8,6 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The last code point: no name is behind a prefix with it. */
-#define LAST_CHARACTER "\xF4\x8F\xBF\xBF"
-
 /* --- Tokens --- */
 
 static struct status damaged(struct connection *c)
@@ -132,18 +129,13 @@ static struct status replay(
 		return damaged(c);
 	if (!str_eq(fingerprint,
 		    (struct str){(const char *)request->fingerprint, sizeof request->fingerprint}))
-		return status_invalid("request_id",
-			"request_id '%.*s' was used for a request with other content",
-			STR_ARG(request->id));
+		return store_request_reused(request);
 	memcpy(made.bytes, hash.p, sizeof made.bytes);
 	memcpy(op->out.salt, salt.p, sizeof op->out.salt);
 	op->out.replayed = true;
 	TRY(find_by_hash(c, &made, &op->out.token));
-	if (!op->out.token)
-		return status_error(STATUS_NOT_FOUND,
-			"the token that request_id '%.*s' made was deleted or rotated since",
-			STR_ARG(request->id));
-	return status_ok();
+	bool is_good = op->out.token && token_opens_with(op->out.token, &made, now);
+	return is_good ? status_ok() : store_request_outdated(request);
 }
 
 static struct status remember_request(
@@ -394,38 +386,20 @@ static struct status tokens_used(struct connection *c, const struct store_op *op
 
 /* --- Lists --- */
 
-/* The first and the last name that the query may give. */
-static struct str first_name(const struct store_token_query *q)
-{
-	struct str from = q->name.n ? q->name : q->name_prefix;
-	if (q->has_after && str_cmp(q->after_name, from) >= 0)
-		from = q->after_name;
-	return from.p ? from : STR("");
-}
-
-static struct str last_name(const struct store_token_query *q, struct buf *memory)
-{
-	if (q->name.n)
-		return q->name;
-	buf_append_str(memory, q->name_prefix);
-	buf_append_str(memory, STR(LAST_CHARACTER));
-	return buf_str(memory);
-}
-
 /* @most: how many rows. */
 static void bind_query(
 	struct statement *s, const struct store_token_query *q, size_t most, struct buf *memory)
 {
-	bool at_after = q->has_after && str_cmp(q->after_name, first_name(q)) == 0;
+	bool at_after = q->has_after && str_cmp(q->after_name, store_query_first_name(q)) == 0;
 	bind_int(s, 1, q->kind);
 	if (!q->any_owner)
 		bind_text(s, 2, q->owner.p ? q->owner : STR(""));
-	bind_text(s, 3, first_name(q));
+	bind_text(s, 3, store_query_first_name(q));
 	/* Of one owner: the name to leave out. Of all: the owner behind whom to go on. No name and
 	 * no owner is empty, so the empty text leaves out none. */
 	struct str after = q->any_owner ? q->after_owner : q->after_name;
 	bind_text(s, 4, at_after && after.p ? after : STR(""));
-	bind_text(s, 5, last_name(q, memory));
+	bind_text(s, 5, store_query_last_name(q, memory));
 	bind_int(s, 6, most > INT64_MAX ? INT64_MAX : (int64_t)most);
 }
 
@@ -508,13 +482,6 @@ static struct status token_list(struct connection *c, struct store_op *op)
 
 /* --- Profiles --- */
 
-static struct str keep(struct store_op *op, struct str text)
-{
-	if (!op->out.memory)
-		op->out.memory = arena_new();
-	return text.p ? arena_str(op->out.memory, text) : text;
-}
-
 static struct status read_profile(struct connection *c, struct store_op *op)
 {
 	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_PROFILE_GET);
@@ -522,12 +489,12 @@ static struct status read_profile(struct connection *c, struct store_op *op)
 	bool row;
 	TRY(statement_step(&s, &row));
 	struct store_profile *p = &op->out.profile;
-	*p = (struct store_profile){.user = keep(op, op->in.profile.user)};
+	*p = (struct store_profile){.user = store_op_keep(op, op->in.profile.user)};
 	if (row) {
 		p->email_notification = column_int(&s, 0) != 0;
 		p->slack_notification = column_int(&s, 1) != 0;
-		p->bucket = keep(op, column_text(&s, 2));
-		p->pool = keep(op, column_text(&s, 3));
+		p->bucket = store_op_keep(op, column_text(&s, 2));
+		p->pool = store_op_keep(op, column_text(&s, 3));
 	}
 	return status_ok();
 }
@@ -597,7 +564,7 @@ static struct status setting_get(struct connection *c, struct store_op *op)
 	if (!row)
 		return status_error(STATUS_NOT_FOUND, "setting '%.*s' is not set",
 			STR_ARG(op->in.setting.name));
-	op->out.value = keep(op, column_text(&s, 0));
+	op->out.value = store_op_keep(op, column_text(&s, 0));
 	return status_ok();
 }
 
