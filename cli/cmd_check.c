@@ -43,13 +43,6 @@ static char *bearer(const char *token)
 	return xasprintf("Authorization: Bearer %s", token);
 }
 
-static void wipe(char *text)
-{
-	if (text)
-		secret_wipe(text, strlen(text));
-	free(text);
-}
-
 /* ---- over HTTP ---- */
 
 /* What an answer that is not 200 says. */
@@ -83,7 +76,6 @@ static struct status http_call(struct trial *t, const char *method, const char *
 	if (r.status != 200)
 		return http_refusal(&r);
 	json_t *answer = json_loadb(buf_str(&r.body).p, r.body.n, 0, NULL);
-	secret_wipe(r.body.p, r.body.n);
 	if (!answer)
 		return status_error(STATUS_INTERNAL, "the answer is no JSON object");
 	*ret = answer;
@@ -270,7 +262,7 @@ static bool check_way(struct cli *c, const struct way *way, const char *url, con
 	random_bytes(&random_system, &id, sizeof id);
 	snprintf(t.name, sizeof t.name, "check-%016llx", (unsigned long long)id);
 	bool good = run_trial(way, &t);
-	wipe(t.secret);
+	secret_free(t.secret);
 	return good;
 }
 
@@ -305,9 +297,7 @@ static int take_admin(struct cli *c, char **ret)
 		_cleanup_free_ char *message = xasprintf("argument --token-file: %s", s.message);
 		return cli_usage_error(c, prog, message);
 	}
-	_cleanup_free_ char *text = str_dup(secret_str(&secret));
-	*ret = bearer(text);
-	secret_wipe(text, strlen(text));
+	*ret = bearer(secret.p);
 	return EXIT_DONE;
 }
 
@@ -327,6 +317,6 @@ int cmd_check(struct cli *c)
 	bool good = check_way(c, &over_http, url, admin);
 	if (grpc_url)
 		good = check_way(c, &over_grpc, grpc_url, admin) && good;
-	wipe(admin);
+	secret_free(admin);
 	return good ? EXIT_DONE : EXIT_SERVICE;
 }

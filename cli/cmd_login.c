@@ -208,13 +208,6 @@ static int get_token(struct cli *c, char **ret)
 	return failed;
 }
 
-static void wipe_text(char *text)
-{
-	if (text)
-		secret_wipe(text, strlen(text));
-	free(text);
-}
-
 /* ---- logging in ---- */
 
 static char *join(const char *url, const char *path)
@@ -262,7 +255,7 @@ static int login_token(struct cli *c, const char *url, struct login *l)
 		l->refresh_token = xstrdup(token);
 		l->refresh_url = join(url, "api/auth/jwt/access_token");
 	}
-	wipe_text(token);
+	secret_free(token);
 	if (!l->refresh_token)
 		return cli_usage_error(c, prog,
 			"argument --token-file: expected an access token, or an address with "

@@ -21,7 +21,7 @@ static int fetch_token(struct cli *c, json_t **ret)
 	char *token = login_access_token(&c->login);
 	if (!token)
 		return EXIT_DONE;
-	struct buf body, query;
+	_cleanup_buf_ struct buf body, query;
 	buf_init(&body, TEXT_MAX);
 	buf_init(&query, TEXT_MAX);
 	json_t *object = json_pack("{s:s}", "token", token);
@@ -37,12 +37,7 @@ static int fetch_token(struct cli *c, json_t **ret)
 		.secret_body = true,
 		.fallback = &legacy};
 	int failed = cli_call(c, &request, ret);
-	secret_wipe(body.p, body.n);
-	secret_wipe(query.p, query.n);
-	secret_wipe(token, strlen(token));
-	buf_done(&body);
-	buf_done(&query);
-	free(token);
+	secret_free(token);
 	return failed;
 }
 

@@ -94,7 +94,6 @@ static void show_secret(const struct cli *c, const json_t *secret)
 	}
 	buf_append_char(&text, '\n');
 	cli_print(buf_str(&text));
-	secret_wipe(text.p, text.n);
 }
 
 int cmd_token_set(struct cli *c)
@@ -262,11 +261,8 @@ static int keep_login(struct cli *c, const char *name, const json_t *secret)
 	jwt_done(&jwt);
 	if (!same)
 		return EXIT_DONE;
-	char *old = login->refresh_token;
+	secret_free(login->refresh_token);
 	login->refresh_token = xstrdup(json_string_value(secret));
-	if (old)
-		secret_wipe(old, strlen(old));
-	free(old);
 	/* in the old form the address has the token in it */
 	if (login->refresh_url)
 		login->refresh_url[strcspn(login->refresh_url, "?#")] = '\0';

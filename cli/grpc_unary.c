@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/grpc_unary.h"
 
-#include "common/base/secret.h"
+#include "common/base/base64.h" /* hex_value */
 #include "common/base/xalloc.h"
 
 enum {
@@ -20,19 +20,12 @@ static char *frame(const ProtobufCMessage *message, size_t *ret_n)
 	return text;
 }
 
-static int hex_digit(char c)
-{
-	static const char digits[] = "0123456789abcdef";
-	const char *at = c ? memchr(digits, c | 0x20, sizeof digits - 1) : NULL;
-	return at ? (int)(at - digits) : -1;
-}
-
 /* grpc-message is percent-encoded. */
 static void decode_message(struct str text, struct buf *out)
 {
 	for (size_t i = 0; i < text.n; i++) {
-		int high = text.p[i] == '%' && i + 2 < text.n ? hex_digit(text.p[i + 1]) : -1;
-		int low = high < 0 ? -1 : hex_digit(text.p[i + 2]);
+		int high = text.p[i] == '%' && i + 2 < text.n ? hex_value(text.p[i + 1]) : -1;
+		int low = high < 0 ? -1 : hex_value(text.p[i + 2]);
 		char decoded = (char)(high * 16 + low);
 		buf_append_char(out, low < 0 ? text.p[i] : decoded);
 		i += low < 0 ? 0 : 2;
@@ -98,7 +91,5 @@ struct status grpc_unary(const struct grpc_target *target, const char *method,
 		s = answer_status(&r);
 	if (status_is_ok(&s))
 		s = unframe(buf_str(&r.body), reply, ret);
-	if (r.body.n)
-		secret_wipe(r.body.p, r.body.n);
 	return s;
 }

@@ -28,7 +28,7 @@ void http_response_init(struct http_response *r)
 {
 	r->status = 0;
 	buf_init(&r->headers, MAX_HEADER_BYTES);
-	buf_init(&r->body, MAX_BODY_BYTES);
+	buf_init(&r->body, MAX_BODY_BYTES); /* it may be a token */
 }
 
 void http_response_done(struct http_response *r)

@@ -23,9 +23,7 @@ enum {
 
 static void text_done(char **text)
 {
-	if (*text)
-		secret_wipe(*text, strlen(*text));
-	free(*text);
+	secret_free(*text);
 	*text = NULL;
 }
 
@@ -417,11 +415,10 @@ bool login_is_renewable(const struct login *l)
 		return false;
 	if (!l->osmo_token)
 		return l->refresh_token && *l->refresh_token;
-	_cleanup_free_ char *token = login_access_token(l);
-	if (!token)
-		return false;
-	secret_wipe(token, strlen(token));
-	return true;
+	char *token = login_access_token(l);
+	bool has_token = token != NULL;
+	secret_free(token);
+	return has_token;
 }
 
 /* ---- the file ---- */
@@ -482,8 +479,6 @@ struct status login_file_read(const char *path, struct login *ret)
 	struct status s = read_all(fd, path, &text);
 	if (status_is_ok(&s))
 		s = login_parse(buf_str(&text), ret);
-	if (text.p)
-		secret_wipe(text.p, text.n);
 	if (s.code == STATUS_INVALID_ARGUMENT && !strstr(s.message, path))
 		return status_error(STATUS_INVALID_ARGUMENT, "%s: %s", path, s.message);
 	return s;
@@ -556,7 +551,6 @@ struct status login_file_write(const char *path, const struct login *l)
 	sigprocmask(SIG_BLOCK, &interrupts, &before);
 	struct status s = replace(real, buf_str(&text));
 	sigprocmask(SIG_SETMASK, &before, NULL);
-	secret_wipe(text.p, text.n);
 	return s;
 }
 

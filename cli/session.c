@@ -401,13 +401,6 @@ static void make_credentials(
 	list[n] = NULL;
 }
 
-static void wipe_text(char *text)
-{
-	if (text)
-		secret_wipe(text, strlen(text));
-	free(text);
-}
-
 /* ---- JWTs ---- */
 
 static int fail_exchange(struct cli *c, const struct http_response *r)
@@ -431,7 +424,7 @@ static int take_field(struct cli *c, const struct http_response *r, const char *
 			       : status_error(STATUS_INTERNAL, "it has no text \"%s\"", name);
 	if (status_is_ok(&s)) {
 		jwt_done(&jwt);
-		wipe_text(*ret);
+		secret_free(*ret);
 		*ret = xstrdup(text);
 	}
 	json_decref(answer);
@@ -467,7 +460,6 @@ static struct status send_exchange(struct cli *c, const char *url, const char *t
 			.method = "GET", .url = legacy_url, .repeatable = true};
 		s = http_client_send(cli_http(c), &request, ret);
 	}
-	secret_wipe(body.p, body.n);
 	return s;
 }
 
@@ -475,7 +467,7 @@ static int exchange_access_token(struct cli *c, struct login *login, const char 
 {
 	/* an address of the old form has the token behind the '?' */
 	_cleanup_free_ char *url = xstrndup(login->refresh_url, strcspn(login->refresh_url, "?#"));
-	struct buf legacy;
+	_cleanup_buf_ struct buf legacy;
 	buf_init(&legacy, TEXT_MAX);
 	if (strchr(login->refresh_url, '?')) {
 		buf_append_str(&legacy, str_of(login->refresh_url));
@@ -486,7 +478,6 @@ static int exchange_access_token(struct cli *c, struct login *login, const char 
 	_cleanup_response_ struct http_response r;
 	http_response_init(&r);
 	struct status s = send_exchange(c, url, token, legacy.p, &r);
-	wipe_text(buf_steal(&legacy));
 	if (!status_is_ok(&s))
 		return cli_fail_transport(c, &s);
 	if (r.status >= 300)
@@ -499,7 +490,7 @@ static int exchange_refresh_token(struct cli *c, struct login *login)
 {
 	static const char *const headers[] = {
 		"Content-Type: application/x-www-form-urlencoded", NULL};
-	struct buf form;
+	_cleanup_buf_ struct buf form;
 	buf_init(&form, TEXT_MAX);
 	buf_append_str(&form, STR("grant_type=refresh_token&refresh_token="));
 	url_encode(str_of(login->refresh_token), true, &form);
@@ -512,7 +503,6 @@ static int exchange_refresh_token(struct cli *c, struct login *login)
 	_cleanup_response_ struct http_response r;
 	http_response_init(&r);
 	struct status s = http_client_send(cli_http(c), &request, &r);
-	wipe_text(buf_steal(&form));
 	if (!status_is_ok(&s))
 		return cli_fail_transport(c, &s);
 	if (r.status >= 300)
@@ -523,7 +513,7 @@ static int exchange_refresh_token(struct cli *c, struct login *login)
 	json_t *answer = json_loadb(r.body.p, r.body.n, 0, NULL);
 	const char *next = json_string_value(json_object_get(answer, "refresh_token"));
 	if (next) { /* a server that does not rotate it keeps the old one valid */
-		wipe_text(login->refresh_token);
+		secret_free(login->refresh_token);
 		login->refresh_token = xstrdup(next);
 	}
 	json_decref(answer);
@@ -545,7 +535,7 @@ int cli_exchange(struct cli *c, struct login *login)
 		return cli_failf(
 			c, EXIT_FAILED, "The login has no access token, please login again");
 	int failed = exchange_access_token(c, login, token);
-	wipe_text(token);
+	secret_free(token);
 	return failed;
 }
 
@@ -581,8 +571,8 @@ static struct status send_as_user(
 	const char *credentials[3];
 	make_credentials(&c->login, texts, credentials);
 	struct status s = send_api(c, request, credentials, ret);
-	wipe_text(texts[0]);
-	wipe_text(texts[1]);
+	secret_free(texts[0]);
+	secret_free(texts[1]);
 	return s;
 }
 
@@ -622,7 +612,5 @@ int cli_call(struct cli *c, const struct api_request *request, json_t **ret)
 	failed = cli_check(c, &r, ret);
 	if (renewable && r.status == 401)
 		console_log(CONSOLE_ERROR, "%.*s", STR_ARG(buf_str(&hint)));
-	if (r.body.p)
-		secret_wipe(r.body.p, r.body.n);
 	return failed;
 }

@@ -152,10 +152,8 @@ static struct status make(const struct admin_token *t, const char *mark_before)
 	buf_init(&text, 256);
 	buf_append_str(&text, secret_str(&secret));
 	buf_append_char(&text, '\n');
-	struct status status = file_write_atomic(t->path, buf_str(&text), 0600);
-	secret_wipe(text.p, text.n);
-	TRY(status);
-	status = replace(t, secret_str(&secret), mark_before);
+	TRY(file_write_atomic(t->path, buf_str(&text), 0600));
+	struct status status = replace(t, secret_str(&secret), mark_before);
 	if (status.code == STATUS_ABORTED)
 		(void)unlink(t->path); /* it opens nothing */
 	return status;

@@ -27,3 +27,10 @@ void secret_wipe(void *p, size_t n)
 {
 	OPENSSL_cleanse(p, n);
 }
+
+void secret_free(char *text)
+{
+	if (text)
+		secret_wipe(text, strlen(text));
+	free(text);
+}

@@ -28,3 +28,5 @@ static inline struct str secret_str(const struct secret *s)
 bool secret_eq(struct str a, struct str b);
 /* Overwrites memory in a way that the compiler keeps. */
 void secret_wipe(void *p, size_t n);
+/* Wipes and releases a C string; NULL is allowed. */
+void secret_free(char *text);

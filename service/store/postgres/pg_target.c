@@ -202,9 +202,8 @@ void pg_target_free(struct pg_target *t)
 	if (!t)
 		return;
 	for (size_t i = 0; i < t->n_words; i++) {
-		secret_wipe(t->words[i].value, strlen(t->words[i].value));
 		free(t->words[i].keyword);
-		free(t->words[i].value);
+		secret_free(t->words[i].value);
 	}
 	for (size_t i = 0; i < t->n_hosts; i++)
 		free_candidate(&t->hosts[i]);
