@@ -168,6 +168,14 @@ struct str jwt_key_id(const struct jwt_key *key)
 	return key->public.kid;
 }
 
+bool jwt_key_eq(const struct jwt_key *a, const struct jwt_key *b)
+{
+	const struct jwt_public_key *x = &a->public, *y = &b->public;
+	return a->is_private == b->is_private && str_eq(x->kid, y->kid) && str_eq(x->kty, y->kty) &&
+	       str_eq(x->crv, y->crv) && str_eq(x->x, y->x) && str_eq(x->y, y->y) &&
+	       str_eq(x->n, y->n) && str_eq(x->e, y->e);
+}
+
 size_t jwt_key_signature_bytes(const struct jwt_key *key)
 {
 	return key->signature_bytes;
@@ -241,8 +249,7 @@ static struct jwt_key *key_of_jwk(const json_t *jwk)
 	if (!text)
 		return NULL;
 	cjose_jwk_t *key = cjose_jwk_import(text, strlen(text), &error);
-	secret_wipe(text, strlen(text));
-	free(text);
+	secret_free(text);
 	return key ? key_new(key, json_object_get(jwk, "d") != NULL) : NULL;
 }
 

@@ -55,6 +55,8 @@ bool jwt_key_is_private(const struct jwt_key *key);
 const struct jwt_public_key *jwt_key_public(const struct jwt_key *key);
 /* The id alone. */
 struct str jwt_key_id(const struct jwt_key *key);
+/* The same id and public key, and both private or neither. */
+bool jwt_key_eq(const struct jwt_key *a, const struct jwt_key *b);
 /* The JWK, for jwt_keys_parse, with its private members if @private. */
 struct secret jwt_key_export(const struct jwt_key *key, bool private);
 

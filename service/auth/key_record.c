@@ -62,8 +62,7 @@ static bool parse_key(const json_t *object, bool private, struct key_record_key 
 	char *text = json_dumps(jwk, JSON_COMPACT);
 	_cleanup_jwt_keys_ struct jwt_keys keys = {.n = 0};
 	struct status status = jwt_keys_parse(str_of(text), &keys);
-	secret_wipe(text, strlen(text));
-	free(text);
+	secret_free(text);
 	if (!status_is_ok(&status) || keys.n != 1 || (private && !jwt_key_is_private(keys.keys[0])))
 		return false;
 	*ret = key_of(jwt_key_ref(keys.keys[0]), json_integer_value(since));

@@ -120,11 +120,12 @@ uint64_t keyring_generation(const struct keyring *k)
 	return atomic_load_explicit(&k->generation, memory_order_acquire);
 }
 
+/* By what they are: the id of a key in a file is whatever its author calls it. */
 static bool same_keys(const struct jwt_keys *a, const struct jwt_keys *b)
 {
 	bool same = a->n == b->n;
 	for (size_t i = 0; same && i < a->n; i++)
-		same = str_eq(jwt_key_id(a->keys[i]), jwt_key_id(b->keys[i]));
+		same = jwt_key_eq(a->keys[i], b->keys[i]);
 	return same;
 }
 
@@ -247,14 +248,12 @@ static struct status take_over(struct keyring *k, struct str text, bool *ret_sea
 	if (k->sealed && str_eq(str_of(k->sealed), text))
 		return status_ok();
 	_cleanup_buf_ struct buf plain;
-	buf_init(&plain, KEY_RECORD_MAX_BYTES);
+	buf_init_secret(&plain, KEY_RECORD_MAX_BYTES);
 	struct key_record record;
 	struct status status =
 		server_key_open(k->config.server_key, PURPOSE, text, &plain, ret_sealed_by_first);
-	if (status_is_ok(&status)) {
+	if (status_is_ok(&status))
 		status = key_record_parse(buf_str(&plain), &record);
-		secret_wipe(plain.p, plain.n);
-	}
 	if (status.code == STATUS_FAILED_PRECONDITION)
 		return status_error(status.code,
 			"the signing keys in the store cannot be read: %s. Start with the key "
@@ -294,12 +293,11 @@ static char *seal_record(const struct keyring *k, const struct key_record *recor
 {
 	_cleanup_buf_ struct buf plain;
 	struct buf sealed;
-	buf_init(&plain, KEY_RECORD_MAX_BYTES);
+	buf_init_secret(&plain, KEY_RECORD_MAX_BYTES);
 	buf_init(&sealed, 2 * KEY_RECORD_MAX_BYTES);
 	key_record_format(record, &plain);
 	assert(!buf_overflown(&plain));
 	server_key_seal(k->config.server_key, PURPOSE, buf_str(&plain), &random_system, &sealed);
-	secret_wipe(plain.p, plain.n);
 	return buf_steal(&sealed);
 }
 

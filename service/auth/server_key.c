@@ -71,12 +71,10 @@ static bool parse_line(struct str line, uint8_t ret[SERVER_KEY_BYTES])
 	if (hex_decode(line, ret, SERVER_KEY_BYTES))
 		return true;
 	_cleanup_buf_ struct buf bytes;
-	buf_init(&bytes, 256);
+	buf_init_secret(&bytes, 256);
 	bool ok = line.n <= 44 && base64_decode(&bytes, line) && bytes.n == SERVER_KEY_BYTES;
 	if (ok)
 		memcpy(ret, bytes.p, SERVER_KEY_BYTES);
-	if (bytes.p)
-		secret_wipe(bytes.p, bytes.n);
 	return ok;
 }
 
@@ -243,11 +241,11 @@ struct status server_key_open(const struct server_key *k, const char *purpose, s
 	const struct derived *key = find_key(k, id);
 	if (!key)
 		return status_error(STATUS_FAILED_PRECONDITION,
-			"it was encrypted under another key (its id is %.20s; the id of the key "
+			"it was encrypted under another key (its id is %.*s; the id of the key "
 			"in use is %s)",
-			id.n ? id.p : "", k->keys[0].id);
+			STR_ARG(str_sub(id, 0, 2 * KEY_ID_BYTES)), k->keys[0].id);
 	_cleanup_buf_ struct buf bytes;
-	buf_init(&bytes, SEALED_MAX_BYTES);
+	buf_init_secret(&bytes, SEALED_MAX_BYTES);
 	if (!base64_decode(&bytes, text) || bytes.n < NONCE_BYTES + TAG_BYTES)
 		return status_error(STATUS_DATA_LOSS, "it is damaged");
 	uint8_t *nonce = (uint8_t *)bytes.p, *body = nonce + NONCE_BYTES;
@@ -255,7 +253,6 @@ struct status server_key_open(const struct server_key *k, const char *purpose, s
 	if (!gcm(key, purpose, false, nonce, body, n, body + n))
 		return status_error(STATUS_DATA_LOSS, "it is damaged, or is something else");
 	buf_append(out, body, n);
-	secret_wipe(bytes.p, bytes.n);
 	*ret_is_first = key == &k->keys[0];
 	return status_ok();
 }

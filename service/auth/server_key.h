@@ -48,7 +48,8 @@ bool server_key_derive_token(
 /* AES-256-GCM under the first key, bound to @purpose: text (base64url), safe to store. */
 void server_key_seal(const struct server_key *k, const char *purpose, struct str plain,
 	const struct random *random, struct buf *out);
-/* The reverse; *@ret_is_first is false when another than the first key did it.
+/* The reverse, into @out, which should be a secret one; *@ret_is_first is false when another than
+ * the first key did it.
  *
  * FAILED_PRECONDITION  it was sealed under a key that we do not have
  * DATA_LOSS            it is damaged, or was sealed for another purpose */

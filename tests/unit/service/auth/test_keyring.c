@@ -453,6 +453,40 @@ static void keys_of_a_file_are_used_as_they_are(void **state)
 	forge_key_free(one), forge_key_free(two);
 }
 
+/* A JWK with an id of its author's choice, and the public part of the same. */
+static void generate(const char *kid, struct jwt_keys *private, struct jwt_keys *public)
+{
+	_cleanup_(jwt_key_unrefp) struct jwt_key *key = jwt_key_generate(JWT_ES256);
+	struct jwt_keys *const both[] = {public, private};
+	for (size_t i = 0; i < ARRAY_SIZE(both); i++) {
+		_cleanup_secret_ struct secret jwk = jwt_key_export(key, i == 1);
+		_cleanup_free_ char *named =
+			xasprintf("{\"kid\":\"%s\",%s", kid, strchr(jwk.p, '{') + 1);
+		assert_ok(jwt_keys_parse(str_of(named), both[i]));
+	}
+}
+
+static void key_of_a_file_is_replaced_by_another_of_its_id(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_jwt_keys_ struct jwt_keys old = {.n = 0}, new = {.n = 0}, public = {.n = 0};
+	struct keyring *k;
+	generate("main", &old, &public);
+	jwt_keys_done(&public);
+	generate("main", &new, &public);
+	assert_str(jwt_key_id(new.keys[0]), "main");
+	assert_ok(keyring_new_fixed(&old, f->loop, &k));
+	uint64_t generation = keyring_generation(k);
+	assert_ok(keyring_set_fixed(k, &old));
+	assert_int_equal(keyring_generation(k), generation);
+	assert_ok(keyring_set_fixed(k, &new));
+	_cleanup_(keyring_state_unrefp) struct keyring_state *state_now = keyring_get(k);
+	assert_true(jwt_key_eq(state_now->current, new.keys[0]));
+	assert_false(jwt_key_eq(state_now->current, public.keys[0]));
+	assert_int_equal(keyring_generation(k), generation + 1);
+	stop(f, k);
+}
+
 int main(void)
 {
 #define WITH_FIXTURE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -474,6 +508,7 @@ int main(void)
 		WITH_FIXTURE(too_many_rotations_lose_no_key),
 		WITH_FIXTURE(a_stop_waits_for_what_is_under_way),
 		WITH_FIXTURE(keys_of_a_file_are_used_as_they_are),
+		WITH_FIXTURE(key_of_a_file_is_replaced_by_another_of_its_id),
 	};
 	log_setup(LOG_ERROR, LOG_FORMAT_LOGFMT);
 	return RUN_TESTS(tests);

@@ -71,6 +71,16 @@ static void another_key_is_named_and_refused(void **state)
 	assert_int_equal(status.code, STATUS_FAILED_PRECONDITION);
 	assert_non_null(strstr(status.message, "another key"));
 	free(sealed);
+
+	/* One that is damaged may end anywhere, and nothing of what follows the id is told. */
+	const char short_id[] = {'v', '1', '.', 'a', 'b', '.', 'S', 'E'};
+	_cleanup_(server_key_freep) struct server_key *k = NULL;
+	_cleanup_buf_ struct buf plain;
+	buf_init(&plain, 64);
+	assert_ok(server_key_parse(STR(KEY_A), &k));
+	status = server_key_open(k, "p", (struct str){short_id, sizeof short_id}, &plain, &first);
+	assert_int_equal(status.code, STATUS_FAILED_PRECONDITION);
+	assert_non_null(strstr(status.message, "(its id is ab; "));
 }
 
 static void an_older_key_of_the_file_still_opens(void **state)
