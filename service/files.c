@@ -41,6 +41,12 @@ struct status service_files_read_signing_keys(const struct service_options *v, s
 	return of_option("jwt-key-file", read_signing_keys(v->jwt_key_file, ret));
 }
 
+struct status service_files_read_external_keys(
+	const struct service_options *v, struct jwt_keys *ret)
+{
+	return of_option("external-jwks-file", read_keys(v->external_jwks_file, ret));
+}
+
 static struct status read_all(const struct service_options *v, struct service_files *f)
 {
 	if (v->tls_cert_file) {
@@ -51,8 +57,7 @@ static struct status read_all(const struct service_options *v, struct service_fi
 	if (v->jwt_key_file)
 		TRY(service_files_read_signing_keys(v, &f->signing_keys));
 	if (v->external_jwks_file)
-		TRY(of_option(
-			"external-jwks-file", read_keys(v->external_jwks_file, &f->external_keys)));
+		TRY(service_files_read_external_keys(v, &f->external_keys));
 	if (v->encryption_key_file)
 		TRY(of_option("encryption-key-file",
 			server_key_read(v->encryption_key_file, &f->server_key)));

@@ -23,6 +23,8 @@ struct service_files {
 struct status service_files_read(const struct service_options *v, struct service_files *ret);
 void service_files_done(struct service_files *f);
 
-/* --jwt-key-file again, for a reload. */
+/* --jwt-key-file and --external-jwks-file again, when they have changed. */
 struct status service_files_read_signing_keys(
+	const struct service_options *v, struct jwt_keys *ret);
+struct status service_files_read_external_keys(
 	const struct service_options *v, struct jwt_keys *ret);

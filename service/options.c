@@ -159,7 +159,7 @@ static const struct option_spec specs[] = {
 	{.name = "external-audience", STRING(external_audience), .metavar = "NAME", .group = "Callers",
 		.help = "their \"aud\""},
 	{.name = "external-jwks-file", STRING(external_jwks_file), .metavar = "FILE",
-		.group = "Callers", .help = "their public keys, a JWK Set"},
+		.group = "Callers", .help = "their public keys, a JWK Set; read again when it changes"},
 	{.name = "external-user-claim", STRING(external_user_claim), .metavar = "CLAIM",
 		.initial = "sub", .group = "Callers", .help = "their claim that names the user"},
 	{.name = "external-roles-claim", STRING(external_roles_claim), .metavar = "CLAIM",
@@ -387,6 +387,12 @@ static struct status check_external(const struct options *o, const struct servic
 	if (v->external_issuer && (!v->external_audience || !v->external_jwks_file))
 		return options_error(o, "external-issuer",
 			"given together with --external-audience and --external-jwks-file");
+	if (!v->external_issuer && v->external_jwks_file)
+		return options_error(
+			o, "external-jwks-file", "given together with --external-issuer");
+	if (v->external_issuer && str_eq(str_of(v->external_issuer), str_of(v->jwt_issuer)))
+		return options_error(o, "external-issuer",
+			"another name than that of --jwt-issuer, by which our own JWTs are known");
 	return status_ok();
 }
 

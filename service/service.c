@@ -86,7 +86,8 @@ struct service {
 	bool roles_run;
 	struct keyring *keyring;
 	bool keyring_runs;
-	struct jwt_issuer external_issuer;
+	struct keyring *external_keys; /* NULL: there is no other issuer */
+	struct authenticator_issuer external_issuer;
 	struct authenticator *authenticator;
 
 	struct token_keeper *keeper;
@@ -317,12 +318,13 @@ static void make_external_issuer(struct service *s)
 	enum {
 		LEEWAY_S = 5
 	};
-	s->external_issuer = (struct jwt_issuer){
+	s->external_keys = keyring_new_foreign(&s->files.external_keys);
+	s->external_issuer.keys = s->external_keys;
+	s->external_issuer.issuer = (struct jwt_issuer){
 		.issuer = str_of(v->external_issuer),
 		.audience = str_of(v->external_audience),
 		.user_claim = str_of(v->external_user_claim),
 		.roles_claim = str_of(v->external_roles_claim),
-		.keys = &s->files.external_keys,
 		.leeway_s = LEEWAY_S,
 	};
 }
@@ -338,7 +340,7 @@ static struct status make_authn(struct service *s)
 		.issuer = str_of(v->jwt_issuer),
 		.audience = str_of(v->jwt_audience),
 		.external = &s->external_issuer,
-		.n_external = v->external_issuer ? 1 : 0,
+		.n_external = s->external_keys ? 1 : 0,
 	});
 	struct authn_identity *identities =
 		arena_calloc(s->arena, v->mtls_identities.count, sizeof *identities);
@@ -663,15 +665,27 @@ static struct status read_jwt_keys(void *arg)
 	return keyring_set_fixed(s->keyring, &keys);
 }
 
+static struct status read_external_keys(void *arg)
+{
+	struct service *s = arg;
+	_cleanup_jwt_keys_ struct jwt_keys keys = {.n = 0};
+	TRY(service_files_read_external_keys(s->values, &keys));
+	return keyring_set_fixed(s->external_keys, &keys);
+}
+
 static void watch_files(struct service *s)
 {
 	const struct service_options *v = s->values;
 	const char *const tls[] = {v->tls_cert_file, v->tls_key_file, v->tls_client_ca_file};
 	const char *const keys[] = {v->jwt_key_file};
+	const char *const external[] = {v->external_jwks_file};
 	if (v->tls_cert_file)
 		file_watch_add(s->watch, "tls", tls, ARRAY_SIZE(tls), read_tls, s);
 	if (v->jwt_key_file)
 		file_watch_add(s->watch, "jwt_keys", keys, ARRAY_SIZE(keys), read_jwt_keys, s);
+	if (v->external_issuer)
+		file_watch_add(s->watch, "external_keys", external, ARRAY_SIZE(external),
+			read_external_keys, s);
 }
 
 /* --- start and stop --- */
@@ -942,6 +956,7 @@ static void free_all(struct service *s)
 	authenticator_free(s->authenticator);
 	proxy_trust_done(&s->trust);
 	keyring_free(s->keyring);
+	keyring_free(s->external_keys);
 	if (s->roles)
 		gate_done(&s->gate);
 	token_keeper_free(s->keeper);

@@ -80,13 +80,61 @@ static void ask_store(const struct authenticator *a, const struct lookup *l,
 			tokens, l->jwt->token_kind, l->jwt->user, l->jwt->token_name, waiter, done);
 }
 
+/* Who is believed at the moment, and by which keys. */
+struct trust {
+	struct jwt_issuer issuers[1 + AUTHENTICATOR_MAX_ISSUERS];
+	struct keyring_state *states[1 + AUTHENTICATOR_MAX_ISSUERS];
+	size_t n;
+	uint64_t generation; /* as trusted_generation has it */
+};
+
+static void trust_done(struct trust *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		keyring_state_unref(t->states[i]);
+}
+
+/* @issuer is left out while its ring has no keys yet. */
+static void trust_add(struct trust *t, const struct jwt_issuer *issuer, struct keyring *ring)
+{
+	struct keyring_state *state = keyring_get(ring);
+	if (!state)
+		return;
+	t->issuers[t->n] = *issuer;
+	t->issuers[t->n].keys = &state->trusted;
+	t->states[t->n++] = state;
+	t->generation += state->generation;
+}
+
+static void trust_init(struct trust *t, const struct authenticator_config *c)
+{
+	const struct jwt_issuer ours = {.issuer = c->issuer,
+		.audience = c->audience,
+		.user_claim = STR("unique_name"),
+		.leeway_s = OUR_LEEWAY_S,
+		.ours = true};
+	t->n = 0;
+	t->generation = 0;
+	trust_add(t, &ours, c->keyring);
+	for (size_t i = 0; i < c->n_external; i++)
+		trust_add(t, &c->external[i].issuer, c->external[i].keys);
+}
+
+/* Grows whenever one of the rings changes. */
+static uint64_t trusted_generation(const struct authenticator_config *c)
+{
+	uint64_t sum = keyring_generation(c->keyring);
+	for (size_t i = 0; i < c->n_external; i++)
+		sum += keyring_generation(c->external[i].keys);
+	return sum;
+}
+
 /* A JWT whose signature and claims are good, from the cache or checked now. */
 static enum jwt_fault check_jwt(
 	struct authenticator *a, struct str text, struct unix_time now, struct jwt **ret)
 {
 	struct jwt_cache_key key = jwt_cache_key_of(text);
-	uint64_t generation = keyring_generation(a->config.keyring);
-	struct jwt *known = jwt_cache_get(a->jwts, &key, generation);
+	struct jwt *known = jwt_cache_get(a->jwts, &key, trusted_generation(&a->config));
 	if (known) {
 		enum jwt_fault fault = jwt_check_time(known, now);
 		if (fault == JWT_VALID)
@@ -95,20 +143,11 @@ static enum jwt_fault check_jwt(
 			jwt_unref(known);
 		return fault;
 	}
-	_cleanup_(keyring_state_unrefp) struct keyring_state *keys = keyring_get(a->config.keyring);
-	if (!keys)
-		return JWT_UNKNOWN_KEY;
-	struct jwt_issuer issuers[1 + AUTHENTICATOR_MAX_ISSUERS] = {{.issuer = a->config.issuer,
-		.audience = a->config.audience,
-		.user_claim = STR("unique_name"),
-		.keys = &keys->trusted,
-		.leeway_s = OUR_LEEWAY_S,
-		.ours = true}};
-	for (size_t i = 0; i < a->config.n_external; i++)
-		issuers[1 + i] = a->config.external[i];
-	enum jwt_fault fault = jwt_check(text, issuers, 1 + a->config.n_external, now, ret);
+	_cleanup_(trust_done) struct trust trust;
+	trust_init(&trust, &a->config);
+	enum jwt_fault fault = jwt_check(text, trust.issuers, trust.n, now, ret);
 	if (fault == JWT_VALID)
-		jwt_cache_put(a->jwts, &key, keys->generation, *ret);
+		jwt_cache_put(a->jwts, &key, trust.generation, *ret);
 	return fault;
 }
 

@@ -25,13 +25,19 @@ enum {
 	AUTHENTICATOR_MAX_ISSUERS = 16
 };
 
+/* Somebody else whose JWTs are believed, by the keys that the ring has at the moment. */
+struct authenticator_issuer {
+	struct jwt_issuer issuer; /* its keys are not looked at */
+	struct keyring *keys;
+};
+
 /* Everything is borrowed and must outlive the authenticator. */
 struct authenticator_config {
 	struct token_lookup *tokens;
 	struct keyring *keyring;
 	const struct clock *clock;
-	struct str issuer, audience;       /* of our own JWTs */
-	const struct jwt_issuer *external; /* other issuers, at most AUTHENTICATOR_MAX_ISSUERS */
+	struct str issuer, audience;                 /* of our own JWTs */
+	const struct authenticator_issuer *external; /* at most AUTHENTICATOR_MAX_ISSUERS */
 	size_t n_external;
 	size_t jwt_cache_entries; /* 0: 4096 */
 };

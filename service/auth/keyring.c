@@ -61,7 +61,7 @@ struct maker {
 
 struct keyring {
 	struct keyring_config config;
-	bool fixed;
+	bool fixed, foreign;
 	struct {
 		pthread_mutex_t lock;
 		struct keyring_state *state;
@@ -86,12 +86,13 @@ struct keyring {
 
 /* --- States, for all threads --- */
 
-static struct keyring_state *state_new(const struct jwt_keys *trusted, uint64_t generation)
+static struct keyring_state *state_new(
+	const struct keyring *k, const struct jwt_keys *trusted, uint64_t generation)
 {
 	struct keyring_state *s = xnew(struct keyring_state);
 	for (size_t i = 0; i < trusted->n; i++)
 		jwt_keys_add(&s->trusted, trusted->keys[i]);
-	s->current = s->trusted.keys[0];
+	s->current = k->foreign ? NULL : s->trusted.keys[0];
 	s->generation = generation;
 	atomic_init(&s->refs_, 1);
 	return s;
@@ -129,20 +130,28 @@ static bool same_keys(const struct jwt_keys *a, const struct jwt_keys *b)
 	return same;
 }
 
+static void log_keys(const struct keyring_state *s)
+{
+	if (!s->current)
+		log_info("jwt.foreign_keys", LOG_I64("trusted", (int64_t)s->trusted.n));
+	else
+		log_info("jwt.keys", LOG_STR("current", jwt_key_id(s->current)),
+			LOG_TEXT("algorithm", jwt_algorithm_name(jwt_key_algorithm(s->current))),
+			LOG_I64("trusted", (int64_t)s->trusted.n));
+}
+
 static void show(struct keyring *k, const struct jwt_keys *trusted)
 {
 	/* Only this thread replaces the state, so it may look at it without the lock. */
 	struct keyring_state *old = k->shared.state;
 	if (old && same_keys(&old->trusted, trusted))
 		return;
-	struct keyring_state *s = state_new(trusted, old ? old->generation + 1 : 1);
+	struct keyring_state *s = state_new(k, trusted, old ? old->generation + 1 : 1);
 	pthread_mutex_lock(&k->shared.lock);
 	k->shared.state = s;
 	pthread_mutex_unlock(&k->shared.lock);
 	atomic_store_explicit(&k->generation, s->generation, memory_order_release);
-	log_info("jwt.keys", LOG_STR("current", jwt_key_id(s->current)),
-		LOG_TEXT("algorithm", jwt_algorithm_name(jwt_key_algorithm(s->current))),
-		LOG_I64("trusted", (int64_t)s->trusted.n));
+	log_keys(s);
 	keyring_state_unref(old);
 }
 
@@ -165,7 +174,7 @@ struct keyring *keyring_new(const struct keyring_config *config)
 
 struct status keyring_set_fixed(struct keyring *k, const struct jwt_keys *keys)
 {
-	if (!keys->n || !jwt_key_is_private(keys->keys[0]))
+	if (!k->foreign && (!keys->n || !jwt_key_is_private(keys->keys[0])))
 		return status_error(STATUS_INVALID_ARGUMENT,
 			"the first key must be a private one, to sign with; it is a public one");
 	show(k, keys);
@@ -181,6 +190,14 @@ struct status keyring_new_fixed(
 	TRY(keyring_set_fixed(k, keys));
 	*ret = TAKE_PTR(k);
 	return status_ok();
+}
+
+struct keyring *keyring_new_foreign(const struct jwt_keys *keys)
+{
+	struct keyring *k = ring_new();
+	k->fixed = k->foreign = true;
+	show(k, keys);
+	return k;
 }
 
 void keyring_free(struct keyring *k)

@@ -39,7 +39,7 @@ struct keyring_config {
 
 /* One state of the ring; immutable. */
 struct keyring_state {
-	struct jwt_key *current; /* signs */
+	struct jwt_key *current; /* signs; NULL: nothing does */
 	struct jwt_keys trusted; /* current, next, then those on their way out: the JWKS */
 	uint64_t generation;     /* grows with each change of @trusted */
 	atomic_uint refs_;
@@ -52,8 +52,9 @@ struct keyring *keyring_new(const struct keyring_config *config);
  * INVALID_ARGUMENT  the first is no private key */
 struct status keyring_new_fixed(
 	const struct jwt_keys *keys, struct loop *home, struct keyring **ret);
-/* The file was read again (SIGHUP); by one thread at a time. On an error the ring stays as it is.
- */
+/* A fixed ring of another issuer's keys, which sign nothing here. */
+struct keyring *keyring_new_foreign(const struct jwt_keys *keys);
+/* The file was read again; by one thread at a time. On an error the ring stays as it is. */
 struct status keyring_set_fixed(struct keyring *k, const struct jwt_keys *keys);
 /* After keyring_stop, or if it was never started. NULL is allowed. */
 void keyring_free(struct keyring *k);

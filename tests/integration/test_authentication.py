@@ -283,6 +283,23 @@ def test_jwts_of_a_configured_issuer_are_believed(start_service, tmp_path):
                 sign(key, {**claims, "preferred_username": ""}, kid="k1")]:
         assert whoami(service, bad).status_code == 401
 
+    # Their keys change: those of the file as it is now hold, without a restart.
+    jwks.write_text(json.dumps({"keys": [jwk(other, "k2")]}))
+    program.wait_until(lambda: whoami(service, sign(other, claims, kid="k2")).status_code == 200,
+                       "the new keys")
+    assert whoami(service, sign(key, claims, kid="k1")).status_code == 401
+    jwks.write_text("{}")
+    program.wait_until(lambda: "reload.failed" in service.log, "a word about keys that are none")
+    assert whoami(service, sign(other, claims, kid="k2")).status_code == 200
+
+
+def test_another_issuer_has_another_name(tmp_path):
+    jwks = tmp_path / "jwks.json"
+    jwks.write_text(json.dumps({"keys": [jwk(ec.generate_private_key(ec.SECP256R1()), "k1")]}))
+    done = program.run("token-service", "--check-config", "--external-issuer", "osmo", "--external-audience", "us",
+                       "--external-jwks-file", jwks)
+    assert done.returncode == 2 and "--external-issuer" in done.stderr and "'osmo'" in done.stderr
+
 
 # --- Keys ---
 

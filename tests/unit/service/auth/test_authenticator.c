@@ -21,9 +21,9 @@ struct fixture {
 	struct loop *loop;
 	struct fake_tokens *tokens;
 	struct jwt_keys keys, ext_keys;
-	struct keyring *keyring;
+	struct keyring *keyring, *ext_keyring;
 	struct forge_key *ext;
-	struct jwt_issuer external;
+	struct authenticator_issuer external;
 	struct authenticator *a;
 	struct secret secret;
 	struct token *token; /* of alice, named t, valid for three days */
@@ -56,11 +56,12 @@ static int setup(void **state)
 	char *pem = forge_key_pem(f->ext, false);
 	assert_ok(jwt_keys_parse(str_of(pem), &f->ext_keys));
 	free(pem);
-	f->external = (struct jwt_issuer){.issuer = STR("ext"),
-		.audience = STR("us"),
-		.user_claim = STR("sub"),
-		.roles_claim = STR("roles"),
-		.keys = &f->ext_keys};
+	f->ext_keyring = keyring_new_foreign(&f->ext_keys);
+	f->external = (struct authenticator_issuer){{.issuer = STR("ext"),
+							    .audience = STR("us"),
+							    .user_claim = STR("sub"),
+							    .roles_claim = STR("roles")},
+		f->ext_keyring};
 	f->a = authenticator_new(&(struct authenticator_config){
 		.tokens = fake_tokens_lookup(f->tokens),
 		.keyring = f->keyring,
@@ -82,6 +83,7 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 	authenticator_free(f->a);
 	keyring_free(f->keyring);
+	keyring_free(f->ext_keyring);
 	jwt_keys_done(&f->keys);
 	jwt_keys_done(&f->ext_keys);
 	forge_key_free(f->ext);
@@ -282,6 +284,28 @@ static void a_jwt_of_a_key_that_is_gone_is_refused_though_it_was_cached(void **s
 	expect(f, secret_str(&jwt), AUTH_JWT);
 }
 
+static void a_jwt_of_another_issuer_ends_with_its_key(void **state)
+{
+	struct fixture *f = *state;
+	char *jwt = forge_jwt(f->ext, "{\"alg\":\"ES256\"}",
+		"{\"iss\":\"ext\",\"aud\":\"us\",\"exp\":1800000100,\"sub\":\"bob\"}");
+	_cleanup_secret_ struct secret ours = jwt_of(f, f->token);
+	_cleanup_auth_outcome_ struct auth_outcome o = {.reason = NULL};
+	assert_true(authenticator_try(f->a, str_of(jwt), &o));
+	expect_good(&o, "bob", AUTH_JWT, false);
+	_cleanup_jwt_keys_ struct jwt_keys others = {.n = 0};
+	_cleanup_(jwt_key_unrefp) struct jwt_key *key = jwt_key_generate(JWT_ES256);
+	jwt_keys_add(&others, key);
+	assert_ok(keyring_set_fixed(f->ext_keyring, &others));
+	expect_refused(f, str_of(jwt), "bad_signature"); /* it names no key, and there is one */
+	expect(f, secret_str(&ours), AUTH_JWT);
+	assert_ok(keyring_set_fixed(f->ext_keyring, &f->ext_keys));
+	auth_outcome_done(&o);
+	assert_true(authenticator_try(f->a, str_of(jwt), &o));
+	expect_good(&o, "bob", AUTH_JWT, false);
+	free(jwt);
+}
+
 static void the_word_of_another_issuer_needs_no_token(void **state)
 {
 	struct fixture *f = *state;
@@ -403,6 +427,7 @@ int main(void)
 		WITH_FIXTURE(a_deleted_token_takes_its_jwts_along),
 		WITH_FIXTURE(a_token_made_again_does_not_revive_the_jwts_of_the_first),
 		WITH_FIXTURE(a_jwt_of_a_key_that_is_gone_is_refused_though_it_was_cached),
+		WITH_FIXTURE(a_jwt_of_another_issuer_ends_with_its_key),
 		WITH_FIXTURE(the_word_of_another_issuer_needs_no_token),
 		WITH_FIXTURE(a_store_that_is_away_is_no_verdict),
 		WITH_FIXTURE(a_legacy_token_is_a_token),
