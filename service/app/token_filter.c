@@ -147,8 +147,9 @@ static struct status take_condition(struct str filter, struct str *rest, struct 
 	if (!take_comparison(rest, &how) || (how != EQUAL && !is_date))
 		return expected(filter, at, is_date ? "one of = < <= > >=" : "'='");
 	skip_spaces(rest);
+	at = *rest;
 	if (!take_value(rest, &value) || !value.n)
-		return expected(filter, *rest, "a value");
+		return expected(filter, at, "a value");
 	if (is_date)
 		return set_expiry(how, value, query);
 	return str_eq(field, STR("name")) ? set_name(value, arena, query)
@@ -165,8 +166,9 @@ struct status token_filter_parse(
 		skip_spaces(&rest);
 		if (!rest.n)
 			break;
+		const struct str at = rest;
 		if (!str_eq(take_word(&rest), STR("AND")))
-			return expected(filter, rest, "AND");
+			return expected(filter, at, "AND");
 		skip_spaces(&rest);
 		if (!rest.n)
 			return expected(filter, rest, "a condition behind AND");
