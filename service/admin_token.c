@@ -8,9 +8,11 @@
 #include "common/base/secret.h"
 #include "service/domain/role.h"
 #include "service/domain/token.h"
+#include "service/options.h"
 #include "service/store/store.h"
 #include "service/sync.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,6 +27,18 @@ enum {
 /* The setting that holds the hash of the admin token that was made last, in hexadecimal. */
 static const struct str mark_name = {"admin_token", 11};
 static const struct str admin_name = {"admin", 5};
+
+struct status admin_token_init(
+	struct admin_token *t, const struct options *o, struct store *store, struct loop *home)
+{
+	const struct service_options *v = options_values(o);
+	char text[32];
+	*t = (struct admin_token){.store = store, .home = home, .clock = &clock_system};
+	int n = snprintf(t->path, sizeof t->path, "%s/admin.token", v->data_dir);
+	if (n < 0 || (size_t)n >= sizeof t->path)
+		return file_status(ENAMETOOLONG, "write", v->data_dir);
+	return service_options_max_lifetime(o, &t->lifetime_days, text);
+}
 
 static struct store_waiter waiter(const struct admin_token *t, void *arg)
 {

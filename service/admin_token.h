@@ -11,19 +11,25 @@
 #include "common/base/status.h"
 #include "common/event/loop.h"
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+struct options;
 struct store;
 
 struct admin_token {
 	struct store *store;
 	struct loop *home; /* running, not the caller's */
 	const struct clock *clock;
-	const char *path;       /* DIR/admin.token, written with mode 0600 */
+	char path[PATH_MAX];    /* DIR/admin.token, written with mode 0600 */
 	const char *given_file; /* holds the token instead; nothing is written. Or NULL. */
 	int32_t lifetime_days;
 };
+
+/* As the options have it, without given_file. */
+struct status admin_token_init(
+	struct admin_token *t, const struct options *o, struct store *store, struct loop *home);
 
 /* That a file holds an access token.
  *

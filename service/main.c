@@ -165,9 +165,9 @@ static int run_command(const struct options *o)
 	static const struct {
 		const char *name;
 		struct status (*run)(const struct options *o);
-	} commands[] = {{"admin-token", service_make_admin_token}, {"backup", commands_backup},
-		{"check", commands_check}, {"import-osmo", service_import_osmo},
-		{"migrate", service_migrate}, {"rotate-keys", service_rotate_keys}};
+	} commands[] = {{"admin-token", commands_admin_token}, {"backup", commands_backup},
+		{"check", commands_check}, {"import-osmo", commands_import_osmo},
+		{"migrate", commands_migrate}, {"rotate-keys", commands_rotate_keys}};
 	size_t i = 0;
 	while (strcmp(commands[i].name, options_command(o)->name) != 0)
 		i++; /* the table of options knows no others */

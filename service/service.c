@@ -32,7 +32,6 @@
 #include "service/auth/server_key.h"
 #include "service/commands.h"
 #include "service/files.h"
-#include "service/import_osmo.h"
 #include "service/interceptor/access_log.h"
 #include "service/interceptor/auth_failure.h"
 #include "service/interceptor/authn.h"
@@ -43,13 +42,11 @@
 #include "service/interceptor/gate.h"
 #include "service/interceptor/request_id.h"
 #include "service/interceptor/token_use.h"
+#include "service/open_store.h"
 #include "service/options.h"
 #include "service/roles_config.h"
 #include "service/store/cache.h"
-#include "service/store/migration.h"
-#include "service/store/postgres/postgres_store.h"
 #include "service/store/role_cache.h"
-#include "service/store/sqlite/sqlite_store.h"
 #include "service/store/store.h"
 #include "service/store/store_metrics.h"
 #include "service/store/token_lookup.h"
@@ -60,8 +57,7 @@
 #include <unistd.h>
 
 enum {
-	TRY_MS = 5000,     /* for one operation of the start */
-	ROTATE_MS = 60000, /* an RSA key takes its time */
+	TRY_MS = 5000, /* for one operation of the start */
 	HEALTH_INTERVAL_S = 1,
 	STEP_COUNT = 8,
 	ROLES_MIN_TTL_MS = 1000
@@ -75,8 +71,7 @@ struct service {
 	struct metrics *metrics;
 	struct schema *schema;
 	struct program_loops loops;
-	size_t prepared;     /* steps of service_prepare that are done */
-	bool beside_service; /* a command that the service may run beside */
+	size_t prepared; /* steps of service_prepare that are done */
 
 	struct service_files files;
 	struct store *store;
@@ -163,37 +158,6 @@ static void register_keeper_metrics(struct service *s)
 		"Tokens deleted because they expired long ago.", NULL, read_purged, s->keeper);
 }
 
-static struct status open_sqlite(struct service *s)
-{
-	if (s->values->check_store)
-		TRY(commands_check_before_start(s->values));
-	const struct sqlite_store_options options = {.data_dir = s->values->data_dir,
-		.clock = &clock_system,
-		.beside_service = s->beside_service};
-	return sqlite_store_open(&options, &s->store);
-}
-
-static struct status open_postgres(struct service *s)
-{
-	const struct service_options *v = s->values;
-	const struct postgres_store_options options = {
-		.url = v->postgres_url,
-		.direct_url = v->postgres_direct_url,
-		.password_file = v->postgres_password_file,
-		.pooler = v->postgres_pooler != 0,
-		.home = s->loops.control,
-		.loops = s->loops.workers,
-		.n_loops = s->loops.n,
-		.n_connections = (size_t)v->postgres_connections,
-		.connect_timeout_ms = (int)v->postgres_connect_timeout_ms,
-		.statement_timeout_ms = (int)v->postgres_statement_timeout_ms,
-		.clock = &clock_system,
-	};
-	TRY(postgres_store_open(&options, &s->store));
-	postgres_store_register_metrics(s->store, s->metrics);
-	return status_ok();
-}
-
 /* A store of our own keeps what it last said while it is away; of a shared one it holds no longer
  * than a cached token does. */
 static struct role_cache *make_roles(struct service *s)
@@ -215,9 +179,12 @@ static struct role_cache *make_roles(struct service *s)
 static struct status open_storage(struct service *s)
 {
 	const struct service_options *v = s->values;
-	if (!s->beside_service)
-		TRY(file_make_dirs(v->data_dir, 0700));
-	TRY(v->store == SERVICE_STORE_POSTGRES ? open_postgres(s) : open_sqlite(s));
+	if (v->check_store && v->store == SERVICE_STORE_SQLITE)
+		TRY(commands_check_before_start(v));
+	TRY(open_store(
+		&(struct open_store_options){
+			.values = v, .loops = &s->loops, .metrics = s->metrics},
+		&s->store));
 	store_metrics_register(s->store, s->metrics);
 	s->cache = cache_new(&(struct cache_options){
 		.max_bytes = (size_t)v->cache_max_bytes,
@@ -259,22 +226,6 @@ static struct status make_keyring(struct service *s)
 		.home = s->loops.control,
 		.clock = &clock_system,
 	});
-	return status_ok();
-}
-
-static struct status admin_token_of(struct service *s, struct admin_token *ret)
-{
-	char text[32];
-	int32_t days;
-	TRY(service_options_max_lifetime(s->options, &days, text));
-	*ret = (struct admin_token){
-		.store = s->store,
-		.home = s->loops.control,
-		.clock = &clock_system,
-		.path = path_in(s, "admin.token"),
-		.given_file = s->values->admin_token_file,
-		.lifetime_days = days,
-	};
 	return status_ok();
 }
 
@@ -809,7 +760,8 @@ static struct status prepare_admin_token(struct service *s)
 {
 	struct admin_token t;
 	bool made;
-	TRY(admin_token_of(s, &t));
+	TRY(admin_token_init(&t, s->options, s->store, s->loops.control));
+	t.given_file = s->values->admin_token_file;
 	TRY(admin_token_ensure(&t, &made));
 	if (made && !t.given_file)
 		log_info("admin_token.made", LOG_TEXT("file", t.path),
@@ -1038,139 +990,4 @@ void service_reload(struct service *s)
 		keyring_follow(s->keyring);
 	if (file_watch_read(s->watch) && good)
 		log_info("reload.done");
-}
-
-/* --- commands --- */
-
-static struct status make_admin_token(struct service *s)
-{
-	struct admin_token t;
-	program_loops_init(&s->loops, s->values->threads);
-	TRY(open_storage(s));
-	program_loops_run_control(&s->loops);
-	TRY(admin_token_of(s, &t));
-	TRY(admin_token_renew(&t));
-	printf("a new admin token is in %s\n", t.path);
-	return status_ok();
-}
-
-/* Opening it does that. */
-static struct status migrate(struct service *s)
-{
-	program_loops_init(&s->loops, s->values->threads);
-	TRY(open_storage(s));
-	program_loops_run_control(&s->loops);
-	struct sync sync;
-	sync_init(&sync);
-	store_check(s->store, (struct store_waiter){s->loops.control, in_ms(TRY_MS), &sync},
-		sync_on_done);
-	TRY(sync_wait(&sync));
-	printf("the schema has version %d\n", migrations_latest());
-	return status_ok();
-}
-
-/* The key that is there: a command makes none. */
-static struct status read_server_key(struct service *s)
-{
-	const struct service_options *v = s->values;
-	if (v->encryption_key_file)
-		return server_key_read(v->encryption_key_file, &s->files.server_key);
-	return server_key_read_or_make(path_in(s, "key"), NULL, &s->files.server_key);
-}
-
-static struct status rotate_stored_keys(struct service *s)
-{
-	struct sync sync;
-	s->keyring = keyring_new(&(struct keyring_config){
-		.existing_only = true,
-		.server_key = s->files.server_key,
-		.store = s->store,
-		.home = s->loops.control,
-		.clock = &clock_system,
-	});
-	s->keyring_runs = true;
-	sync_init(&sync);
-	TRY(keyring_rotate(s->keyring, in_ms(ROTATE_MS), sync_on_done, &sync));
-	return sync_wait(&sync);
-}
-
-static struct status rotate_keys(struct service *s)
-{
-	if (s->values->jwt_key_file)
-		return status_error(STATUS_FAILED_PRECONDITION,
-			"the service signs with the keys of --jwt-key-file '%s': put a new one in "
-			"front of them, which is read when the file changes",
-			s->values->jwt_key_file);
-	s->beside_service = true;
-	TRY(read_server_key(s));
-	program_loops_init(&s->loops, s->values->threads);
-	TRY(open_storage(s));
-	program_loops_run_control(&s->loops);
-	TRY(rotate_stored_keys(s));
-	_cleanup_(keyring_state_unrefp) struct keyring_state *keys = keyring_get(s->keyring);
-	printf("JWTs are signed with the key %.*s from now on, by a service that runs within a "
-	       "minute\n",
-		STR_ARG(jwt_key_id(keys->current)));
-	return status_ok();
-}
-
-static struct status run_command(
-	const struct options *o, struct status (*command)(struct service *s))
-{
-	/* Nothing changes the options on this way. */
-	union {
-		const struct options *in;
-		struct options *out;
-	} options = {.in = o};
-	struct service *s = service_new(options.out);
-	struct status status = command(s);
-	service_stop(s);
-	return status;
-}
-
-struct status service_make_admin_token(const struct options *o)
-{
-	return run_command(o, make_admin_token);
-}
-
-static void print_left_out(void *arg, const char *text)
-{
-	(void)arg;
-	fprintf(stderr, "%s\n", text);
-}
-
-static struct status import_existing(struct service *s)
-{
-	const struct service_options *v = s->values;
-	TRY(migrate(s));
-	struct import_osmo_result r = {.tokens = 0};
-	struct status status = import_osmo(&(struct import_osmo_options){.url = v->osmo_url,
-						   .password_file = v->osmo_password_file,
-						   .store = s->store,
-						   .home = s->loops.control,
-						   .clock = &clock_system,
-						   .left_out = print_left_out},
-		&r);
-	printf("imported: %lld roles, %lld profiles, %lld tokens (%lld more were there already)\n",
-		(long long)r.roles, (long long)r.profiles, (long long)r.tokens,
-		(long long)r.there_already);
-	if (status_is_ok(&status) && r.left_out)
-		return status_error(STATUS_FAILED_PRECONDITION, "%lld rows were left out",
-			(long long)r.left_out);
-	return status;
-}
-
-struct status service_import_osmo(const struct options *o)
-{
-	return run_command(o, import_existing);
-}
-
-struct status service_rotate_keys(const struct options *o)
-{
-	return run_command(o, rotate_keys);
-}
-
-struct status service_migrate(const struct options *o)
-{
-	return run_command(o, migrate);
 }

@@ -40,13 +40,3 @@ void service_set_draining(struct service *s);
 
 /* Finishes calls in flight, at most for the configured grace, and releases everything. */
 void service_stop(struct service *s);
-
-/* `token-service admin-token`: a new admin token in the data directory. */
-struct status service_make_admin_token(const struct options *o);
-/* `token-service import-osmo` */
-struct status service_import_osmo(const struct options *o);
-/* `token-service rotate-keys`: the next signing key becomes the current one; also while the service
- * runs. */
-struct status service_rotate_keys(const struct options *o);
-/* `token-service migrate`: the schema as this program knows it. */
-struct status service_migrate(const struct options *o);
