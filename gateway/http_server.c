@@ -238,11 +238,6 @@ bool http_exchange_is_tls(const struct http_exchange *x)
 	return x->conn->ssl != NULL;
 }
 
-struct loop *http_exchange_loop(const struct http_exchange *x)
-{
-	return x->server->loop;
-}
-
 bool http_exchange_is_cancelled(const struct http_exchange *x)
 {
 	return x->cancelled;

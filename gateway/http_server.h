@@ -55,7 +55,6 @@ const char *http_exchange_peer_text(const struct http_exchange *x);
 /* Who the client certificate names (common/net/tls.h), or NULL. Lives as long as @x. */
 const char *http_exchange_tls_identity(const struct http_exchange *x);
 bool http_exchange_is_tls(const struct http_exchange *x);
-struct loop *http_exchange_loop(const struct http_exchange *x);
 
 /* @fn(@arg) is called once, on the loop and never inside this call, if the client is gone before
  * the reply. The exchange stays valid and is still answered once, best soon; that reply goes

@@ -42,17 +42,6 @@ bool log_enabled(enum log_level level)
 	return (int)level >= atomic_load_explicit(&least_level, memory_order_relaxed);
 }
 
-bool log_level_from_name(struct str name, enum log_level *ret)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(level_names); i++) {
-		if (str_eq_nocase(name, str_of(level_names[i]))) {
-			*ret = (enum log_level)i;
-			return true;
-		}
-	}
-	return false;
-}
-
 /* A value that is too long is cut at a character and says so: "abc... (70000 bytes)". */
 static void append_quoted(struct buf *b, struct str s)
 {

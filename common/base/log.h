@@ -55,8 +55,6 @@ void log_setup(enum log_level least, enum log_format format);
 /* Any thread, any time (SIGHUP). */
 void log_set_level(enum log_level least);
 bool log_enabled(enum log_level level);
-/* "debug", "info", "warning", "error" */
-bool log_level_from_name(struct str name, enum log_level *ret);
 
 void log_event(enum log_level level, const char *event, const struct log_field *fields, size_t n);
 

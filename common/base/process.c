@@ -3,8 +3,6 @@
 
 #include "common/base/cleanup.h"
 #include "common/base/clock.h"
-#include "common/base/secret.h"
-#include "common/base/str.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -101,9 +99,4 @@ void process_notify_reloading(void)
 void process_notify_stopping(void)
 {
 	process_notify("STOPPING=1");
-}
-
-void process_wipe_argument(char *arg)
-{
-	secret_wipe(arg, strlen(arg));
 }

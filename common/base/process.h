@@ -31,7 +31,3 @@ void process_notify_reloading(void);
 void process_notify_stopping(void);
 /* Any assignments, one a line: "STATUS=draining 3 calls". */
 void process_notify(const char *state);
-
-/* Overwrites a command-line argument (what ps shows) in place, with NULs. Best effort: it was
- * readable until now. */
-void process_wipe_argument(char *arg);

@@ -31,17 +31,6 @@ const char *status_code_name(enum status_code code)
 	return (size_t)code < ARRAY_SIZE(names) ? names[code] : "UNKNOWN";
 }
 
-bool status_code_from_name(struct str name, enum status_code *ret)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (str_eq(name, str_of(names[i]))) {
-			*ret = (enum status_code)i;
-			return true;
-		}
-	}
-	return false;
-}
-
 /* A text that was cut ends with a whole UTF-8 character: gRPC and JSON carry nothing else. */
 static void cut_at_character(char *text, size_t size, int wanted)
 {

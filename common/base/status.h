@@ -84,8 +84,6 @@ static inline struct status status_not_ok(struct status s)
 
 /* "NOT_FOUND"; a number that is no code reads "UNKNOWN". */
 const char *status_code_name(enum status_code code);
-/* False when @name is no code's name. */
-bool status_code_from_name(struct str name, enum status_code *ret);
 
 /* INTERNAL, UNKNOWN, DATA_LOSS: the message is for the log, not for the caller. */
 static inline bool status_code_is_our_fault(enum status_code code)

@@ -43,8 +43,6 @@ struct location {
 struct file {
 	const char *name;
 	struct str bytes; /* the serialised FileDescriptorProto, in the caller's memory */
-	const char **dependencies;
-	size_t n_dependencies;
 };
 
 struct symbol {
@@ -174,12 +172,7 @@ static struct status read_files(struct builder *b, struct str set)
 		*file = (struct file){
 			.name = arena_strdup(s->arena, proto->name),
 			.bytes = value,
-			.dependencies = arena_calloc(
-				s->arena, proto->n_dependency, sizeof *file->dependencies),
-			.n_dependencies = proto->n_dependency,
 		};
-		for (size_t i = 0; i < proto->n_dependency; i++)
-			file->dependencies[i] = arena_strdup(s->arena, proto->dependency[i]);
 		b->protos[s->n_files++] = proto;
 	}
 	return status_ok();
@@ -777,13 +770,4 @@ size_t schema_extension_numbers(
 		count++;
 	}
 	return count;
-}
-
-bool schema_file_dependency(const struct schema *s, struct str name, size_t index, struct str *ret)
-{
-	const struct file *file = find_file(s, name);
-	if (!file || index >= file->n_dependencies)
-		return false;
-	*ret = str_of(file->dependencies[index]);
-	return true;
 }

@@ -130,5 +130,3 @@ bool schema_file_by_extension(
  * there are. */
 size_t schema_extension_numbers(
 	const struct schema *s, struct str extendee, int32_t *ret, size_t max);
-/* Dependencies of a file, for those who send a file with all it needs; false past the end. */
-bool schema_file_dependency(const struct schema *s, struct str name, size_t index, struct str *ret);

@@ -378,29 +378,6 @@ struct status yaml_node_text(const struct yaml_node *n, struct str *ret)
 	return status_ok();
 }
 
-struct status yaml_node_bool(const struct yaml_node *n, bool *ret)
-{
-	bool yes = n->kind == YAML_KIND_SCALAR && str_eq(n->text, STR("true"));
-	if (!yes && !(n->kind == YAML_KIND_SCALAR && str_eq(n->text, STR("false"))))
-		return mismatch(n, "true or false");
-	*ret = yes;
-	return status_ok();
-}
-
-struct status yaml_node_int(const struct yaml_node *n, int64_t min, int64_t max, int64_t *ret)
-{
-	int64_t value;
-	if (n->kind != YAML_KIND_SCALAR || !str_to_i64(n->text, &value) || value < min ||
-		value > max) {
-		char what[80];
-		snprintf(what, sizeof what, "a whole number from %lld to %lld", (long long)min,
-			(long long)max);
-		return mismatch(n, what);
-	}
-	*ret = value;
-	return status_ok();
-}
-
 struct status yaml_node_check_keys(const struct yaml_node *mapping, const char *const *keys)
 {
 	TRY(yaml_node_expect(mapping, YAML_KIND_MAPPING));

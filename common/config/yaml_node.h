@@ -14,7 +14,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 struct yaml_tree;
 
@@ -65,12 +64,9 @@ bool yaml_node_eq(const struct yaml_node *a, const struct yaml_node *b);
 struct status yaml_node_error(const struct yaml_node *n, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Readers of one value; the message names the key (or the line alone in a sequence), the value and
- * what is expected. A value without NULs. */
+/* The text of a scalar, without NULs. The message of this and the next names the key (or the line
+ * alone in a sequence), the value and what is expected. */
 struct status yaml_node_text(const struct yaml_node *n, struct str *ret);
-/* `true` or `false` */
-struct status yaml_node_bool(const struct yaml_node *n, bool *ret);
-struct status yaml_node_int(const struct yaml_node *n, int64_t min, int64_t max, int64_t *ret);
 struct status yaml_node_expect(const struct yaml_node *n, enum yaml_kind kind);
 /* Every key of the mapping is one of @keys (which ends with NULL); a misspelt one is told with the
  * nearest that exists. */

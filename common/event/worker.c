@@ -101,14 +101,6 @@ struct status worker_pool_submit(struct worker_pool *p, struct loop *loop, struc
 	return s;
 }
 
-size_t worker_pool_waiting(struct worker_pool *p)
-{
-	pthread_mutex_lock(&p->shared.lock);
-	size_t n = p->shared.count;
-	pthread_mutex_unlock(&p->shared.lock);
-	return n;
-}
-
 void worker_pool_stop(struct worker_pool *p)
 {
 	pthread_mutex_lock(&p->shared.lock);

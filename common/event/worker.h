@@ -34,9 +34,6 @@ struct worker_pool *worker_pool_new(const char *name, unsigned threads, size_t m
  * UNAVAILABLE         worker_pool_stop was called */
 struct status worker_pool_submit(struct worker_pool *p, struct loop *loop, struct worker_task *t);
 
-/* How many tasks wait for a worker: a measure of overload. */
-size_t worker_pool_waiting(struct worker_pool *p);
-
 /* Takes no more tasks; those that were taken are still worked and done. Returns at once. */
 void worker_pool_stop(struct worker_pool *p);
 /* Stops it, waits until all work is worked, and frees it. The loops must outlive this call; a

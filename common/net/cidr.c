@@ -164,28 +164,3 @@ bool cidr_list_has(const struct cidr_list *l, const struct sockaddr *peer)
 	}
 	return false;
 }
-
-/* Takes @word off the front of *@s. */
-static bool skip(struct str *s, struct str word)
-{
-	if (!str_starts_with(*s, word))
-		return false;
-	*s = str_sub(*s, word.n, s->n);
-	return true;
-}
-
-bool cidr_list_has_grpc_peer(const struct cidr_list *l, struct str peer)
-{
-	uint8_t ip[16];
-	if (skip(&peer, STR("unix:")))
-		return l->has_unix;
-	if (skip(&peer, STR("ipv4:")))
-		return parse_ip(str_sub(peer, 0, str_index(peer, ':')), ip) && is_mapped(ip) &&
-		       has_ip(l, ip);
-	if (!skip(&peer, STR("ipv6:")) || !(skip(&peer, STR("[")) || skip(&peer, STR("%5B"))))
-		return false;
-	size_t end = 0;
-	while (end < peer.n && peer.p[end] != ']' && peer.p[end] != '%')
-		end++; /* a zone ("%25eth0") ends the address as well */
-	return end < peer.n && parse_ip(str_sub(peer, 0, end), ip) && has_ip(l, ip);
-}

@@ -39,6 +39,3 @@ void cidr_list_done(struct cidr_list *l);
 #define _cleanup_cidr_list_ __attribute__((cleanup(cidr_list_done)))
 
 bool cidr_list_has(const struct cidr_list *l, const struct sockaddr *peer);
-/* The same for a peer in the notation of gRPC: "ipv4:10.0.0.1:5000", "ipv6:[::1]:5000" (also with
- * %5B and %5D), "unix:", "unix:/run/x". What cannot be read matches nothing. */
-bool cidr_list_has_grpc_peer(const struct cidr_list *l, struct str peer);

@@ -131,11 +131,6 @@ static bool is_reflection(const struct schema_method *m)
 	       strcmp(m->service_name, "grpc.reflection.v1alpha.ServerReflection") == 0;
 }
 
-bool rpc_server_answers(const struct schema_method *m)
-{
-	return is_health(m) || is_reflection(m);
-}
-
 static enum server_method method_kind(const struct schema_method *m, bool reflection)
 {
 	if (is_reflection(m))

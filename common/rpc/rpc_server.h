@@ -2,7 +2,7 @@
 /* The gRPC server: calls from the network to a call_handler, and its answers back.
  *
  * Unary methods of the schema become a struct call (call.h); grpc.health.v1.Health and server
- * reflection are answered here and never reach the handler (rpc_server_answers).
+ * reflection are answered here and never reach the handler.
  *
  * Threads: each of the server's own threads waits on one completion queue of gRPC's, reads calls
  * and starts the handler right there (call->on_loop is false); a call that is finished inside the
@@ -96,6 +96,3 @@ struct rpc_server_stats {
 };
 /* Any thread. */
 struct rpc_server_stats rpc_server_stats(struct rpc_server *s);
-
-/* True for the methods that the server answers by itself: health and reflection. */
-bool rpc_server_answers(const struct schema_method *m);

@@ -36,10 +36,7 @@ static void read_all(const struct yaml_node *n)
 {
 	static const char *const keys[] = {"name", "actions", NULL};
 	struct str text;
-	bool truth;
-	int64_t number;
-	struct status s[] = {yaml_node_text(n, &text), yaml_node_bool(n, &truth),
-		yaml_node_int(n, -5, 5, &number), yaml_node_check_keys(n, keys)};
+	struct status s[] = {yaml_node_text(n, &text), yaml_node_check_keys(n, keys)};
 	for (size_t i = 0; i < sizeof s / sizeof s[0]; i++)
 		require(status_is_ok(&s[i]) ||
 			(s[i].message[0] && str_is_utf8(str_of(s[i].message))));

@@ -185,15 +185,6 @@ static void what_is_below_the_level_is_not_even_evaluated(void **state)
 	assert_non_null(strstr(out.p, "\"event\":\"x\"}"));
 }
 
-static void levels_have_names(void **state)
-{
-	(void)state;
-	enum log_level level;
-	assert_true(log_level_from_name(STR("Warning"), &level) && level == LOG_WARNING);
-	assert_false(log_level_from_name(STR("warn"), &level));
-	assert_false(log_level_from_name(STR(""), &level));
-}
-
 static void repeated_failures_are_held_back_and_counted(void **state)
 {
 	(void)state;
@@ -233,7 +224,6 @@ int main(void)
 		cmocka_unit_test(a_line_that_would_be_too_long_stays_whole),
 		cmocka_unit_test(numbers_that_json_does_not_know_are_null),
 		cmocka_unit_test(what_is_below_the_level_is_not_even_evaluated),
-		cmocka_unit_test(levels_have_names),
 		cmocka_unit_test(repeated_failures_are_held_back_and_counted),
 	};
 	return RUN_TESTS(tests);

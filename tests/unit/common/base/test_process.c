@@ -167,15 +167,6 @@ static void without_a_supervisor_nothing_happens(void **state)
 	process_notify_ready();
 }
 
-static void an_argument_is_overwritten_in_place(void **state)
-{
-	(void)state;
-	char arg[] = "--token=s3cret";
-	static const char zeros[sizeof arg];
-	process_wipe_argument(arg);
-	assert_memory_equal(arg, zeros, sizeof arg);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,7 +178,6 @@ int main(void)
 		cmocka_unit_test(the_supervisor_hears_every_step),
 		cmocka_unit_test(the_abstract_namespace_works_too),
 		cmocka_unit_test(without_a_supervisor_nothing_happens),
-		cmocka_unit_test(an_argument_is_overwritten_in_place),
 	};
 	return RUN_TESTS(tests);
 }

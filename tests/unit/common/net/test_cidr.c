@@ -54,26 +54,6 @@ static void an_empty_list_matches_nobody(void **state)
 	assert_false(has(" ,\n", "unix:/x"));
 }
 
-static void a_peer_of_grpc_is_matched_as_well(void **state)
-{
-	(void)state;
-	_cleanup_cidr_list_ struct cidr_list l = {0}, tcp = {0};
-	assert_ok(cidr_list_parse(STR("10.0.0.0/8, ::1, unix"), &l));
-	assert_ok(cidr_list_parse(STR("0.0.0.0/0, ::/0"), &tcp));
-	assert_true(cidr_list_has_grpc_peer(&l, STR("ipv4:10.0.0.1:5000")));
-	assert_true(cidr_list_has_grpc_peer(&l, STR("ipv6:[::1]:5000")));
-	assert_true(cidr_list_has_grpc_peer(&l, STR("ipv6:%5B::1%5D:5000")));
-	assert_true(cidr_list_has_grpc_peer(&l, STR("ipv6:[::ffff:10.0.0.1]:5000")));
-	assert_true(cidr_list_has_grpc_peer(&tcp, STR("ipv6:[fe80::1%25eth0]:5000")));
-	assert_true(cidr_list_has_grpc_peer(&l, STR("unix:")));
-	assert_true(cidr_list_has_grpc_peer(&l, STR("unix:/run/x")));
-	assert_false(cidr_list_has_grpc_peer(&tcp, STR("unix:")));
-	static const char *const unreadable[] = {"", "ipv4:", "ipv4:x:1", "ipv6:::1", "ipv6:[::1",
-		"10.0.0.1:1", "dns:a", "ipv4:[::1]:1", "ipv6:[]:1"};
-	for (size_t i = 0; i < sizeof unreadable / sizeof unreadable[0]; i++)
-		assert_false(cidr_list_has_grpc_peer(&tcp, str_of(unreadable[i])));
-}
-
 static void a_wrong_network_is_named_and_changes_nothing(void **state)
 {
 	(void)state;
@@ -115,7 +95,6 @@ int main(void)
 		cmocka_unit_test(a_network_holds_what_shares_its_prefix),
 		cmocka_unit_test(the_families_are_told_apart),
 		cmocka_unit_test(an_empty_list_matches_nobody),
-		cmocka_unit_test(a_peer_of_grpc_is_matched_as_well),
 		cmocka_unit_test(a_wrong_network_is_named_and_changes_nothing),
 	};
 	return RUN_TESTS(tests);
