@@ -265,7 +265,7 @@ static struct status take_over(struct keyring *k, struct str text, bool *ret_sea
 	if (k->sealed && str_eq(str_of(k->sealed), text))
 		return status_ok();
 	_cleanup_buf_ struct buf plain;
-	buf_init_secret(&plain, KEY_RECORD_MAX_BYTES);
+	buf_init(&plain, KEY_RECORD_MAX_BYTES);
 	struct key_record record;
 	struct status status =
 		server_key_open(k->config.server_key, PURPOSE, text, &plain, ret_sealed_by_first);
@@ -310,7 +310,7 @@ static char *seal_record(const struct keyring *k, const struct key_record *recor
 {
 	_cleanup_buf_ struct buf plain;
 	struct buf sealed;
-	buf_init_secret(&plain, KEY_RECORD_MAX_BYTES);
+	buf_init(&plain, KEY_RECORD_MAX_BYTES);
 	buf_init(&sealed, 2 * KEY_RECORD_MAX_BYTES);
 	key_record_format(record, &plain);
 	assert(!buf_overflown(&plain));

@@ -71,7 +71,7 @@ static bool parse_line(struct str line, uint8_t ret[SERVER_KEY_BYTES])
 	if (hex_decode(line, ret, SERVER_KEY_BYTES))
 		return true;
 	_cleanup_buf_ struct buf bytes;
-	buf_init_secret(&bytes, 256);
+	buf_init(&bytes, 256);
 	bool ok = line.n <= 44 && base64_decode(&bytes, line) && bytes.n == SERVER_KEY_BYTES;
 	if (ok)
 		memcpy(ret, bytes.p, SERVER_KEY_BYTES);
@@ -245,7 +245,7 @@ struct status server_key_open(const struct server_key *k, const char *purpose, s
 			"in use is %s)",
 			STR_ARG(str_sub(id, 0, 2 * KEY_ID_BYTES)), k->keys[0].id);
 	_cleanup_buf_ struct buf bytes;
-	buf_init_secret(&bytes, SEALED_MAX_BYTES);
+	buf_init(&bytes, SEALED_MAX_BYTES);
 	if (!base64_decode(&bytes, text) || bytes.n < NONCE_BYTES + TAG_BYTES)
 		return status_error(STATUS_DATA_LOSS, "it is damaged");
 	uint8_t *nonce = (uint8_t *)bytes.p, *body = nonce + NONCE_BYTES;
