@@ -22,17 +22,14 @@
 #include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
 	/* What a client may send ahead of its turn; further bytes wait in the kernel. */
 	MAX_INPUT_BYTES = 64 * 1024,
-	MAX_REPLY_HEAD_BYTES = 64 * 1024,
 	MAX_ERROR_BODY_BYTES = 16 * 1024,
 	GZIP_FROM_BYTES = 1024 + 1, /* smaller replies are one packet either way */
 	POOLED_EXCHANGES = 64,
@@ -128,10 +125,9 @@ struct http_server {
 	struct list cancels; /* exchanges whose on_cancel came after the cancellation */
 	struct event *later, *tick, *accept_again, *close_listeners;
 	bool ticking;
-	struct buf head, compressed; /* of the reply at hand */
+	struct http_head head; /* of the reply at hand */
+	struct buf compressed; /* its body */
 	struct http_gzip *gzip;
-	int64_t date_s;
-	char date[40];
 	bool draining, stopped;
 	struct mono_time grace_end;
 	void (*on_stopped)(void *arg);
@@ -384,80 +380,6 @@ static void conn_settle(struct conn *c)
 
 /* --- sending --- */
 
-static const struct {
-	int status;
-	const char *reason;
-} reasons[] = {{200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"},
-	{304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"},
-	{404, "Not Found"}, {405, "Method Not Allowed"}, {408, "Request Timeout"},
-	{409, "Conflict"}, {413, "Content Too Large"}, {414, "URI Too Long"},
-	{415, "Unsupported Media Type"}, {417, "Expectation Failed"}, {429, "Too Many Requests"},
-	{431, "Request Header Fields Too Large"}, {499, "Client Closed Request"},
-	{500, "Internal Server Error"}, {501, "Not Implemented"}, {502, "Bad Gateway"},
-	{503, "Service Unavailable"}, {504, "Gateway Timeout"},
-	{505, "HTTP Version Not Supported"}};
-
-static const char *reason_of(int status)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
-		if (reasons[i].status == status)
-			return reasons[i].reason;
-	return "";
-}
-
-static void append_number(struct buf *b, uint64_t n)
-{
-	char digits[20];
-	size_t at = sizeof digits;
-	do {
-		digits[--at] = (char)('0' + n % 10);
-		n /= 10;
-	} while (n);
-	buf_append(b, digits + at, sizeof digits - at);
-}
-
-/* A control byte in a header would let its value write headers, or a reply, of its own. */
-static void append_sane(struct buf *b, struct str s)
-{
-	char *to = buf_reserve(b, s.n);
-	if (!to)
-		return;
-	for (size_t i = 0; i < s.n; i++) {
-		bool control = (unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7F;
-		to[i] = s.p[i];
-		if (control)
-			to[i] = ' ';
-	}
-	b->n += s.n;
-}
-
-static void append_header(struct buf *b, struct str name, struct str value)
-{
-	append_sane(b, name);
-	buf_append_str(b, STR(": "));
-	append_sane(b, value);
-	buf_append_str(b, STR("\r\n"));
-}
-
-/* IMF-fixdate (RFC 9110, 5.6.7), written once per second; the names are not the locale's. */
-static struct str date_header(struct http_server *s)
-{
-	static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-	static const char months[][4] = {
-		"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-	int64_t now_s = unix_time_s(clock_now(s->clock));
-	if (now_s != s->date_s) {
-		struct tm tm;
-		time_t t = (time_t)now_s;
-		gmtime_r(&t, &tm);
-		snprintf(s->date, sizeof s->date, "%s, %02d %s %04d %02d:%02d:%02d GMT",
-			days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
-			(tm.tm_year + 1900) % 10000, tm.tm_hour, tm.tm_min, tm.tm_sec);
-		s->date_s = now_s;
-	}
-	return (struct str){s->date, 29};
-}
-
 /* Room for @n bytes that wait for @c to read them. Whoever has not taken a reply for the longest
  * gives way: so neither memory nor anybody else is at the mercy of clients that do not read. One
  * whose next request is at the handler has little to send (max_output_bytes), and stays. */
@@ -507,77 +429,52 @@ static void conn_send(struct conn *c, struct str head, struct str body)
 	conn_count_unsent(c);
 }
 
-/* The body to send: compressed where that is allowed, wished for and worth it. */
-static struct str choose_body(
-	struct http_server *s, const struct http_request *q, const struct http_reply *r, bool *ret)
+static bool may_compress(const struct http_server *s, const struct http_reply *r)
 {
-	*ret = false;
-	if (!s->options.gzip || r->secret || r->body.n < GZIP_FROM_BYTES ||
-		!http_gzip_is_accepted(q))
-		return r->body;
-	buf_init(&s->compressed, r->body.n);
-	if (!http_gzip_deflate(s->gzip, r->body, &s->compressed))
-		return r->body;
-	*ret = true;
-	return buf_str(&s->compressed);
+	return s->options.gzip && !r->secret && r->body.n >= GZIP_FROM_BYTES;
 }
 
-static void write_head(struct http_server *s, const struct http_reply *r, size_t body_bytes,
-	bool compressed, bool close)
+/* The body to send: compressed where that is allowed, wished for and worth it. */
+static struct str choose_body(struct http_server *s, const struct http_request *q,
+	const struct http_reply *r, struct http_reply_form *form)
 {
-	struct buf *b = &s->head;
-	buf_reset(b);
-	buf_append_str(b, STR("HTTP/1.1 "));
-	append_number(b, (uint64_t)r->status);
-	buf_append_char(b, ' ');
-	buf_append_str(b, str_of(reason_of(r->status)));
-	buf_append_str(b, STR("\r\nDate: "));
-	buf_append_str(b, date_header(s));
-	buf_append_str(b, STR("\r\n"));
-	if (r->content_type.n)
-		append_header(b, STR("Content-Type"), r->content_type);
-	if (r->status != 204 && r->status != 304) {
-		buf_append_str(b, STR("Content-Length: "));
-		append_number(b, body_bytes);
-		buf_append_str(b, STR("\r\n"));
+	struct str body = r->body;
+	form->varies = may_compress(s, r);
+	if (form->varies && http_gzip_is_accepted(q)) {
+		buf_init(&s->compressed, r->body.n);
+		form->is_gzip = http_gzip_deflate(s->gzip, r->body, &s->compressed);
+		if (form->is_gzip)
+			body = buf_str(&s->compressed);
 	}
-	if (s->options.gzip && !r->secret && r->body.n >= GZIP_FROM_BYTES)
-		buf_append_str(b, STR("Vary: Accept-Encoding\r\n"));
-	if (compressed)
-		buf_append_str(b, STR("Content-Encoding: gzip\r\n"));
-	if (r->secret)
-		buf_append_str(b, STR("Cache-Control: no-store\r\n"));
-	if (close)
-		buf_append_str(b, STR("Connection: close\r\n"));
-	for (size_t i = 0; i < r->n_headers; i++)
-		append_header(b, r->headers[i].name, r->headers[i].value);
-	buf_append_str(b, STR("\r\n"));
+	form->body_bytes = body.n;
+	return body;
 }
 
 static void conn_write_reply(
 	struct conn *c, const struct http_request *q, const struct http_reply *r)
 {
 	struct http_server *s = c->server;
+	static const struct http_reply instead = {.status = 500};
 	assert(r->status >= 200 && r->status <= 599);
-	count(&s->stats.replies_by_class[r->status / 100], 1);
 	if (!c->bev)
 		return;
 	if (r->close || s->draining || !q->keep_alive)
 		c->closing = true;
-	bool compressed;
-	struct str body = choose_body(s, q, r, &compressed);
-	write_head(s, r, body.n, compressed, c->closing);
-	if (buf_overflown(&s->head)) { /* half a head must not go out */
-		const struct http_reply instead = {.status = 500};
+	struct http_reply_form form = {.close = c->closing};
+	struct str body = choose_body(s, q, r, &form);
+	struct str head = http_head_write(&s->head, r, &form, clock_now(s->clock));
+	if (!head.n) { /* half a head must not go out */
+		r = &instead;
 		c->closing = true;
-		body.n = 0;
-		write_head(s, &instead, 0, false, true);
+		body = STR("");
+		head = http_head_write(&s->head, r, &(const struct http_reply_form){.close = true},
+			clock_now(s->clock));
 	}
-	if (str_eq(q->method, STR("HEAD")) || r->status == 204 || r->status == 304)
-		body.n = 0;
-	conn_send(c, buf_str(&s->head), body);
-	if (compressed)
-		buf_done(&s->compressed);
+	count(&s->stats.replies_by_class[r->status / 100], 1);
+	if (str_eq(q->method, STR("HEAD")) || !http_reply_has_body(r))
+		body = STR("");
+	conn_send(c, head, body);
+	buf_done(&s->compressed);
 }
 
 void http_exchange_reply(struct http_exchange *x, const struct http_reply *r)
@@ -1095,7 +992,6 @@ struct http_server *http_server_new(struct loop *loop, const struct http_server_
 	s->options = *options;
 	s->handler = *handler;
 	s->clock = options->clock ? options->clock : &clock_system;
-	s->date_s = INT64_MIN;
 	for (size_t i = 0; i < WAIT_COUNT; i++) {
 		list_init(&s->waits[i]);
 		s->timeout_us[i] = (int64_t)timeouts_ms[i] * US_PER_MS;
@@ -1105,7 +1001,8 @@ struct http_server *http_server_new(struct loop *loop, const struct http_server_
 	list_init(&s->ready);
 	list_init(&s->graveyard);
 	list_init(&s->cancels);
-	buf_init(&s->head, MAX_REPLY_HEAD_BYTES);
+	http_head_init(&s->head);
+	buf_init(&s->compressed, 0);
 	s->gzip = http_gzip_new();
 	struct event_base *base = loop_base(loop);
 	s->later = event_new(base, -1, 0, on_later, s);
@@ -1133,7 +1030,7 @@ void http_server_free(struct http_server *s)
 	event_free(s->tick);
 	event_free(s->accept_again);
 	event_free(s->close_listeners);
-	buf_done(&s->head);
+	http_head_done(&s->head);
 	http_gzip_free(s->gzip);
 	free(s);
 }

@@ -18,6 +18,7 @@
 #include "common/base/status.h"
 #include "common/base/str.h"
 #include "gateway/http_parser.h"
+#include "gateway/http_reply.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -31,18 +32,6 @@ struct http_server;
 struct loop;
 struct sockaddr;
 struct tls_server;
-
-/* --- replies --- */
-
-struct http_reply {
-	int status;                        /* 200..599 */
-	struct str content_type;           /* empty: no body follows, or none is wanted */
-	const struct http_header *headers; /* further ones; framing, Date and Vary are ours */
-	size_t n_headers;
-	struct str body;
-	bool secret; /* Cache-Control: no-store, and not compressed (a size tells, BREACH) */
-	bool close;  /* no further request on this connection */
-};
 
 /* --- exchanges --- */
 
@@ -63,7 +52,7 @@ void http_exchange_on_cancel(struct http_exchange *x, void (*fn)(void *arg), voi
 bool http_exchange_is_cancelled(const struct http_exchange *x);
 
 /* Answers and frees @x. Everything in @r is borrowed for the call. To HEAD the body is not sent but
- * counted. Control bytes in header values become spaces, so no value can forge a header. */
+ * counted. */
 void http_exchange_reply(struct http_exchange *x, const struct http_reply *r);
 
 /* --- servers --- */
@@ -135,10 +124,11 @@ struct http_server_stats {
 	http_counter given_up;      /* closed in the middle of a reply, at max_unsent_bytes */
 	http_counter accept_errors; /* out of file descriptors and the like */
 	http_counter handshake_errors;
-	http_counter requests;            /* handed to the handler */
-	http_counter in_flight;           /* of them not answered yet */
-	http_counter cancelled;           /* of them the client left early */
-	http_counter replies_by_class[6]; /* [2]: 2xx; those of errors included */
+	http_counter requests;  /* handed to the handler */
+	http_counter in_flight; /* of them not answered yet */
+	http_counter cancelled; /* of them the client left early */
+	http_counter
+		replies_by_class[6]; /* [2]: 2xx; those of errors included, those to nobody not */
 	http_counter errors[HTTP_ERROR_COUNT];
 	http_counter bytes_in, bytes_out; /* of plain HTTP, before TLS */
 };

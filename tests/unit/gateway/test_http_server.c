@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The server over socket pairs: the test is the client, turns the loop and moves the clock. */
 #include "common/base/buf.h"
+#include "common/base/random.h"
 #include "common/base/xalloc.h"
 #include "common/event/loop.h"
 #include "common/net/address.h"
@@ -68,6 +69,8 @@ static void reply_big(struct http_exchange *x, const struct http_request *q)
 	assert_true(str_to_u64(q->query, &n));
 	char *text = xmalloc(n);
 	memset(text, 'x', n);
+	if (str_eq(q->path, STR("/noise")))
+		random_bytes(&random_system, text, n);
 	http_exchange_reply(x, &(const struct http_reply){.status = 200,
 				       .content_type = STR("text/plain"),
 				       .body = {text, n},
@@ -84,7 +87,8 @@ static void handle(void *self, struct http_exchange *x)
 		assert_true(w->n_pending < MAX_PENDING);
 		w->pending[w->n_pending++] = x;
 		http_exchange_on_cancel(x, on_cancel, w);
-	} else if (str_eq(q->path, STR("/big")) || str_eq(q->path, STR("/secret"))) {
+	} else if (str_eq(q->path, STR("/big")) || str_eq(q->path, STR("/noise")) ||
+		   str_eq(q->path, STR("/secret"))) {
 		reply_big(x, q);
 	} else if (str_eq(q->path, STR("/evil"))) {
 		const struct http_header evil = {STR("X-Evil"), STR("a\r\nSet-Cookie: b\0c")};
@@ -651,6 +655,7 @@ static void a_large_reply_is_compressed_for_who_asks(void **state)
 		{"/big?5000", "gzip;q=1.5", false, true},
 		{"/big?5000", "gzip;q=x", false, true},
 		{"/big?5000", "", false, true},
+		{"/noise?5000", "gzip", false, true}, /* it would grow */
 		{"/secret?5000", "gzip", false, false},
 	};
 	struct world w;
