@@ -344,23 +344,36 @@ static void take_peer(struct http_call *hc)
 		c->peer.tls_identity = arena_str(c->arena, str_of(identity));
 }
 
-static struct refusal take_deadline(struct http_call *hc, const struct http_request *request)
+/* A header that says one thing: of two, somebody before us may have read the other. p is NULL if
+ * there is none. */
+static struct status take_header(
+	const struct http_request *request, struct str name, struct str *ret_value)
+{
+	if (http_request_count(request, name) > 1)
+		return status_error(
+			STATUS_INVALID_ARGUMENT, "%.*s was sent more than once", STR_ARG(name));
+	*ret_value = http_request_header(request, name);
+	return status_ok();
+}
+
+static struct status take_deadline(struct http_call *hc, const struct http_request *request)
 {
 	struct call *c = &hc->call;
 	int64_t timeout_ms = hc->owner->gateway->options.max_call_ms;
-	const struct http_header *header = http_request_find(request, STR("grpc-timeout"));
-	if (header) {
+	struct str timeout;
+	TRY(take_header(request, STR("grpc-timeout"), &timeout));
+	if (timeout.p) {
 		int64_t wanted_ms;
-		if (!grpc_timeout_parse(header->value, &wanted_ms))
-			return refusal_of(400, status_error(STATUS_INVALID_ARGUMENT,
-						       "Grpc-Timeout must be 1 to 8 digits and a "
-						       "unit (H, M, S, m, u, n), got '%s'",
-						       shown(header->value).text));
+		if (!grpc_timeout_parse(timeout, &wanted_ms))
+			return status_error(STATUS_INVALID_ARGUMENT,
+				"Grpc-Timeout must be 1 to 8 digits and a unit (H, M, S, m, u, n), "
+				"got '%s'",
+				shown(timeout).text);
 		if (wanted_ms < timeout_ms)
 			timeout_ms = wanted_ms;
 	}
 	c->deadline = mono_time_add_ms(c->received, timeout_ms);
-	return refusal_none();
+	return status_ok();
 }
 
 static struct refusal prepare(struct http_call *hc, const struct http_request *request)
@@ -382,13 +395,16 @@ static struct refusal prepare(struct http_call *hc, const struct http_request *r
 	c->on_loop = true;
 	c->transport = "http";
 	c->observe = observe;
-	refusal = take_deadline(hc, request);
-	if (refusal.status.code != STATUS_OK)
-		return refusal;
+	struct str content_type;
+	struct status status = take_deadline(hc, request);
+	if (status_is_ok(&status))
+		status = take_header(request, STR("content-type"), &content_type);
+	if (!status_is_ok(&status))
+		return refusal_of(400, status);
 	const struct transcode_input input = {
 		.dialect = hc->dialect,
 		.query = request->query,
-		.content_type = http_request_header(request, STR("content-type")),
+		.content_type = content_type,
 		.body = request->body,
 	};
 	return transcode_request(g->options.schema, &match, &input, c->arena, &c->request);

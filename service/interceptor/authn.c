@@ -203,8 +203,6 @@ static struct status header_principal(const struct call *c, enum auth_method met
 {
 	const struct call_metadata *user = &c->metadata[CALL_OSMO_USER];
 	const struct call_metadata *roles = &c->metadata[CALL_OSMO_ROLES];
-	TRY(once(c, CALL_OSMO_USER));
-	TRY(once(c, CALL_OSMO_ROLES));
 	/* An empty name must not become everybody, nor roles without a name somebody. */
 	if (!user->value.n)
 		return status_error(STATUS_UNAUTHENTICATED, "x-osmo-user names no user");
@@ -220,11 +218,37 @@ static struct status header_principal(const struct call *c, enum auth_method met
 	return status_ok();
 }
 
-static struct call_step run_headers(struct authn *a, struct call *c, bool trusted)
+/* Whose x-osmo-user and x-osmo-roles these are. */
+enum speaker {
+	SPEAKER_NOBODY, /* there are none, or they mean nothing */
+	SPEAKER_PROXY,
+	SPEAKER_DEVELOPER
+};
+
+static enum speaker find_speaker(const struct authn *a, const struct call *c)
+{
+	if (!c->metadata[CALL_OSMO_USER].count && !c->metadata[CALL_OSMO_ROLES].count)
+		return SPEAKER_NOBODY;
+	if (is_trusted_proxy(a, &c->peer))
+		return SPEAKER_PROXY;
+	return a->config.dev_login ? SPEAKER_DEVELOPER : SPEAKER_NOBODY;
+}
+
+/* Also where a credential decides: a proxy that sends them twice lets others send them too. */
+static struct status check_headers(const struct call *c, enum speaker speaker)
+{
+	if (speaker == SPEAKER_NOBODY)
+		return status_ok();
+	TRY(once(c, CALL_OSMO_USER));
+	return once(c, CALL_OSMO_ROLES);
+}
+
+static struct call_step run_headers(struct authn *a, struct call *c, enum speaker speaker)
 {
 	struct principal *p = NULL;
 	struct status status =
-		trusted ? header_principal(c, AUTH_TRUSTED_PROXY, NULL, 0, &p)
+		speaker == SPEAKER_PROXY
+			? header_principal(c, AUTH_TRUSTED_PROXY, NULL, 0, &p)
 			: header_principal(c, AUTH_DEV_LOGIN, a->config.default_roles,
 				  a->config.n_default_roles, &p);
 	if (status_is_ok(&status))
@@ -286,7 +310,10 @@ struct call_step authn_run(void *self, struct call *c)
 	struct authn *a = self;
 	enum sent sent;
 	struct str credential;
+	enum speaker speaker = find_speaker(a, c);
 	struct status status = get_credential(c, &sent, &credential);
+	if (status_is_ok(&status))
+		status = check_headers(c, speaker);
 	if (!status_is_ok(&status))
 		return call_failed(c, status);
 	if (sent == SENT_NONSENSE)
@@ -297,10 +324,8 @@ struct call_step authn_run(void *self, struct call *c)
 	const struct authn_identity *identity = find_identity(a, c->peer.tls_identity);
 	if (identity)
 		return accept_principal(c, &identity->principal);
-	bool names_user = c->metadata[CALL_OSMO_USER].count || c->metadata[CALL_OSMO_ROLES].count;
-	bool trusted = names_user && is_trusted_proxy(a, &c->peer);
-	if (trusted || (names_user && a->config.dev_login))
-		return run_headers(a, c, trusted);
+	if (speaker != SPEAKER_NOBODY)
+		return run_headers(a, c, speaker);
 	call_context(c)->principal = &principal_anonymous;
 	return call_next(c);
 }

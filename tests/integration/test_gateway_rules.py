@@ -520,6 +520,13 @@ def test_9_a_body_that_is_not_json_is_415(admin, path, content_type):
     assert set(reply.json) == ERROR_KEYS["/api" if path.startswith("/api") else "/v1"]
 
 
+@pytest.mark.parametrize("path", ["/v1/tokens", "/api/profile/settings"])
+def test_9_a_body_is_of_one_type(admin, path):
+    for other in ["text/plain", "application/json"]:
+        reply = admin.request("POST", path, [("Content-Type", "application/json"), ("content-type", other)], b"{}")
+        assert_error(reply, 400, INVALID, path, "content-type")
+
+
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8",
                                           'Application/JSON;charset="UTF-8"', "application/json;charset=utf8"])
 def test_9_json_with_its_charset_is_taken(admin, unique, content_type):
@@ -704,6 +711,11 @@ def test_12_a_malformed_grpc_timeout_is_refused(admin, value):
         assert_error(admin.get(path, Grpc_Timeout=value), 400, INVALID, path, "(?i)grpc-timeout")
 
 
+def test_12_a_grpc_timeout_that_is_sent_twice_is_refused(admin):
+    for headers in [[("Grpc-Timeout", "10S"), ("grpc-timeout", "1m")], [("Grpc-Timeout", "10S")] * 2]:
+        assert_error(admin.request("GET", "/v1/whoami", headers), 400, INVALID, "/v1", "(?i)grpc-timeout")
+
+
 @pytest.mark.parametrize("value", ["10S", "99999999H", "5000m", "1H", "1M", "10000000u"])
 def test_12_a_grpc_timeout_that_suffices(admin, value):
     assert admin.get("/v1/whoami", Grpc_Timeout=value).status == 200
@@ -816,7 +828,8 @@ def test_13_a_trusted_proxy_says_it_once(trusting):
     for headers in [[("x-osmo-user", "ann"), ("X-Osmo-User", "bob")], [("x-osmo-user", "ann"), ("x-osmo-user", "ann")],
                     [("x-osmo-user", "ann"), ("x-osmo-roles", "a"), ("x-osmo-roles", "b")]]:
         for path in ["/v1/whoami", "/api/profile/settings"]:
-            assert_error(trusting.request("GET", path, headers), 400, INVALID, path, "x-osmo")
+            for token in [None, trusting.token]:  # also where the credential decides
+                assert_error(trusting.request("GET", path, headers, token=token), 400, INVALID, path, "x-osmo")
 
 
 def test_13_an_empty_user_is_nobody(trusting):
