@@ -59,6 +59,8 @@ static struct status context_new(const struct tls_server *t, SSL_CTX **ret)
 	if (!c)
 		return tls_file_error("TLS", "server method");
 	SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION);
+	if (SSL_CTX_set_cipher_list(c, TLS_CONTEXT_CIPHERS) != 1)
+		return tls_file_error("TLS", "cipher list");
 	SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
 				       SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
 	/* lengths frame HTTP messages, so a close_notify that is missing cuts nothing short */

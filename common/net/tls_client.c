@@ -60,8 +60,8 @@ static struct status context_new(const struct tls_client *t, SSL_CTX **ret)
 	/* frames have lengths, so a close_notify that is missing cuts nothing short */
 	SSL_CTX_set_options(c, SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	/* RFC 9113, 9.2.2: what TLS 1.2 may use */
-	if (SSL_CTX_set_cipher_list(c, "ECDHE+AESGCM:ECDHE+CHACHA20") != 1)
+	/* RFC 9113, 9.2.2 wants the same */
+	if (SSL_CTX_set_cipher_list(c, TLS_CONTEXT_CIPHERS) != 1)
 		return tls_file_error("TLS", "cipher list");
 	SSL_CTX_set_default_passwd_cb(c, tls_no_pass_phrase);
 	static const unsigned char alpn[] = "\x02h2";

@@ -314,6 +314,25 @@ def whoami_over_tls(service, context):
         return status, json.loads(body), s.selected_alpn_protocol(), s.getpeercert()["serialNumber"]
 
 
+@pytest.mark.parametrize("listener, alpn", [("http", "http/1.1"), ("grpc", "h2")])
+def test_a_session_has_a_key_of_its_own_and_authenticated_encryption(start_service, tmp_path, listener, alpn):
+    authority = certificates.Authority(tmp_path / "ca")
+    cert, key = authority.issue("server", "localhost", "DNS:localhost,IP:127.0.0.1")
+    service = start_service("--tls-cert-file", cert, "--tls-key-file", key)
+
+    def cipher(names):
+        context = tls_context(authority, alpn=(alpn,))
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(names)
+        with dial(getattr(service, listener)) as plain, context.wrap_socket(plain, server_hostname="localhost") as s:
+            return s.cipher()[0]
+
+    assert cipher("ECDHE+AESGCM") in ("ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256")
+    for weak in ["ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA384"]:  # the certificate allows no other key exchange
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            cipher(weak)
+
+
 def test_a_client_certificate_is_an_identity_and_certificates_reload(start_service, tmp_path):
     authority = certificates.Authority(tmp_path / "ca")
     stranger = certificates.Authority(tmp_path / "stranger", "stranger")
