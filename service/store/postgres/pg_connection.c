@@ -187,12 +187,14 @@ static void receive(struct pg_connection *c)
 /* --- Set-up: what a fresh connection does before it is used --- */
 
 /* Every statement has an index, and what it gives is already in order; a plan made while the tables
- * were small must not be a scan when they have grown. And an acknowledged write is on disk. */
+ * were small must not be a scan when they have grown. So one plan does for all values: the server
+ * would make a new one for every page of a large table. And an acknowledged write is on disk. */
 static const char set_up_sql[] =
 	"SELECT set_config('enable_seqscan', 'off', false), "
 	"set_config('enable_bitmapscan', 'off', false), set_config('enable_sort', 'off', false), "
 	"set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', "
 	"false), "
+	"set_config('plan_cache_mode', 'force_generic_plan', false), "
 	"set_config('jit', 'off', false), set_config('synchronous_commit', "
 	"CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' "
 	"ELSE current_setting('synchronous_commit') END, false)";

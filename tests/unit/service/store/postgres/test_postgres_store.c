@@ -344,7 +344,7 @@ static const char *ask_plan(const struct pair *p, enum pg_statement id, const ch
 	}
 	buf_init(&sql, 1 << 16);
 	buf_printf(&sql,
-		"%s; SET plan_cache_mode = force_generic_plan; PREPARE s AS %s; "
+		"%s; PREPARE s AS %s; "
 		"CREATE TEMP TABLE plans (line text); "
 		"DO $do$ DECLARE l text; BEGIN FOR l IN EXECUTE 'EXPLAIN EXECUTE s",
 		pg_connection_settings_sql(), text);
