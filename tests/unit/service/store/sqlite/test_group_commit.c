@@ -8,6 +8,7 @@
 #include "tests/lib/test.h"
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -36,6 +37,48 @@ static void many_clients_share_syncs(void **state)
 	assert_true(many.waited_syncs.p99 <= 4);
 	/* One alone is not kept waiting for company. */
 	assert_int_equal(one.waited_syncs.p50, 1);
+	store_driver_done(&d);
+}
+
+struct slow_insert {
+	struct latch *latch;
+	atomic_bool done;
+};
+
+static void on_slow_insert(
+	void *arg, const struct status *status, const struct store_insert_result *result)
+{
+	(void)result;
+	struct slow_insert *insert = arg;
+	assert_ok(*status);
+	atomic_store(&insert->done, true);
+	latch_down(insert->latch);
+}
+
+static void reads_do_not_wait_for_a_write_that_waits_for_the_disk(void **state)
+{
+	(void)state;
+	struct store_driver d = {.vfs = FAULT_VFS};
+	fault_vfs_reset();
+	assert_ok(store_driver_open(&d));
+	_cleanup_(token_unrefp) struct token *there = make_token(TOKEN_USER, "alice", "t", 20800),
+					     *new = make_token(TOKEN_USER, "alice", "u", 20800);
+	assert_ok(driver_insert(&d, there));
+
+	fault_vfs_slow_syncs(2000000);
+	struct slow_insert insert = {.latch = latch_new(1)};
+	store_token_insert(d.store, new, NULL, NULL,
+		(struct store_waiter){d.loop, MONO_TIME_NEVER, &insert}, on_slow_insert);
+	for (int i = 0; i < 10; i++) {
+		assert_ok(driver_by_hash(&d, &there->fields.hash, NULL));
+		assert_int_equal(
+			driver_by_hash(&d, &new->fields.hash, NULL).code, STATUS_NOT_FOUND);
+	}
+	assert_false(atomic_load(&insert.done));
+	latch_wait(insert.latch);
+	latch_free(insert.latch);
+	assert_ok(driver_by_hash(&d, &new->fields.hash, NULL));
+	fault_vfs_slow_syncs(0);
 	store_driver_done(&d);
 }
 
@@ -114,6 +157,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(many_clients_share_syncs),
+		cmocka_unit_test(reads_do_not_wait_for_a_write_that_waits_for_the_disk),
 		cmocka_unit_test(purge_of_very_many_keeps_no_writer_waiting),
 	};
 	return RUN_TESTS(tests);
