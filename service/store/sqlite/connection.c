@@ -273,10 +273,11 @@ static struct status set_up(struct connection *c, const struct connection_option
 
 	char sql[256];
 	/* A negative cache_size is in KiB. Savepoints keep what they undo in memory. Memory-mapped
-	 * reads would turn a bad sector into a signal. */
+	 * reads would turn a bad sector into a signal. What is deleted is overwritten: the salts of
+	 * requests, which secrets derive from, are to be gone. */
 	snprintf(sql, sizeof sql,
 		"PRAGMA cache_size = -%d; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0; "
-		"PRAGMA synchronous = FULL",
+		"PRAGMA synchronous = FULL; PRAGMA secure_delete = ON",
 		o->cache_kib);
 	TRY(connection_run(c, sql));
 	TRY(check_identity(c, o));

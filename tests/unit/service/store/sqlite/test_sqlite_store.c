@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is particular to the embedded store: its folder, its file, its schema, its indexes. */
 #include "common/base/buf.h"
+#include "common/base/file.h"
 #include "common/base/xalloc.h"
 #include "service/store/sqlite/connection.h"
 #include "service/store/sqlite/data_dir.h"
@@ -347,6 +348,17 @@ static void file_that_was_removed_takes_no_write(void **state)
 
 /* --- Upkeep --- */
 
+/* Whether the database still has the salt of the request @n, also in a place that is free. */
+static bool file_has_salt(struct store_driver *d, int n)
+{
+	_cleanup_buf_ struct buf file;
+	buf_init(&file, 1 << 20);
+	uint8_t salt[32];
+	memset(salt, 'A' + n, sizeof salt);
+	assert_ok(file_read(database_of(d), 1 << 20, &file));
+	return memmem(file.p, file.n, salt, sizeof salt);
+}
+
 static void old_requests_are_purged_and_young_ones_stay(void **state)
 {
 	(void)state;
@@ -360,6 +372,7 @@ static void old_requests_are_purged_and_young_ones_stay(void **state)
 		snprintf(name, sizeof name, "r%02d", i);
 		struct store_request_id request = {
 			.principal = STR("user:alice"), .id = str_of(name)};
+		memset(request.salt, 'A' + i, sizeof request.salt);
 		_cleanup_(token_unrefp) struct token *t =
 			make_token(TOKEN_USER, "alice", name, TODAY);
 		struct store_insert_result result;
@@ -373,12 +386,15 @@ static void old_requests_are_purged_and_young_ones_stay(void **state)
 	}
 	store_driver_close(&d);
 	assert_string_equal(sql(&d, "SELECT count(*) FROM request"), "20");
+	assert_true(file_has_salt(&d, 0));
 	fake_clock_advance_ms(&clock, INT64_C(2) * 3600 * 1000);
 	assert_ok(store_driver_open(&d));
 	assert_ok(driver_setting_put(&d, "k", STR("v"))); /* upkeep follows a write */
 	store_driver_close(&d);
 	assert_string_equal(sql(&d, "SELECT count(*) || min(id) FROM request"), "10r10");
 	assert_string_equal(sql(&d, "SELECT count(*) FROM token"), "20");
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(file_has_salt(&d, i), i >= 10);
 	store_driver_done(&d);
 }
 
