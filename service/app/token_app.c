@@ -9,8 +9,9 @@
 #include <openssl/sha.h>
 #include <string.h>
 
+/* *@ret_late is what to say unless the request was done before: time has passed. */
 static struct status check_set(const struct token_app *app, const struct token_set_request *r,
-	struct arena *arena, struct date *ret_expires)
+	struct arena *arena, struct date *ret_expires, struct status *ret_late)
 {
 	TRY(token_rules_check_owner(r->by, r->kind));
 	if (r->kind == TOKEN_SERVICE) {
@@ -34,8 +35,8 @@ static struct status check_set(const struct token_app *app, const struct token_s
 					      ? app->max_lifetime_days
 					      : TOKEN_DEFAULT_LIFETIME_DAYS);
 	else
-		TRY(token_expiry_parse(r->expire_date_field, r->expire_date, now,
-			app->max_lifetime_days, app->max_lifetime_text, ret_expires));
+		TRY(token_rules_expiry(app, r->expire_date_field, r->expire_date, r->request_id,
+			ret_expires, ret_late));
 	TRY(token_description_check(r->description));
 	return token_rules_check_request_id(r->request_id);
 }
@@ -56,6 +57,7 @@ struct set_work {
 	struct store_request_id request_id;
 	struct secret secret;
 	struct str name;
+	struct status late; /* if the request is not known */
 	token_set_fn *done;
 	void *arg;
 };
@@ -74,7 +76,9 @@ static void on_inserted(
 		return;
 	}
 	if (status->code != STATUS_OK) {
-		work->done(work->arg, status, NULL, STR(""));
+		bool late =
+			status->code == STATUS_FAILED_PRECONDITION && work->request_id.only_again;
+		work->done(work->arg, late ? &work->late : status, NULL, STR(""));
 		return;
 	}
 	struct status told = *status;
@@ -90,7 +94,8 @@ struct status token_app_set(const struct token_app *app, const struct token_set_
 	struct arena *arena, struct store_waiter waiter, token_set_fn *done)
 {
 	struct date expires;
-	TRY(check_set(app, r, arena, &expires));
+	struct status late = status_ok();
+	TRY(check_set(app, r, arena, &expires, &late));
 
 	struct set_work *work = arena_calloc(arena, 1, sizeof *work);
 	*work = (struct set_work){
@@ -100,6 +105,8 @@ struct status token_app_set(const struct token_app *app, const struct token_set_
 	add_content(r, &content);
 	work->secret =
 		token_rules_secret(app, r->by, r->request_id, &content, arena, &work->request_id);
+	work->late = late;
+	work->request_id.only_again = !status_is_ok(&late);
 
 	bool personal = r->kind == TOKEN_USER;
 	_cleanup_(token_unrefp) struct token *token = token_new(&(struct token_fields){

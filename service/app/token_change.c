@@ -18,10 +18,11 @@ struct work {
 	enum token_kind kind;
 	struct str owner, name;
 	/* What becomes of @fields, which are those of the token that was read. */
-	struct status (*edit)(const struct work *work, struct token_fields *fields);
+	struct status (*edit)(struct work *work, struct token_fields *fields);
 	const void *edit_arg;
 	struct arena *arena;
 	struct store_request_id request_id;
+	struct status late;   /* what to say if the request is not known */
 	struct secret secret; /* of a rotation */
 	int tries;
 	struct store_waiter waiter;
@@ -56,6 +57,8 @@ static void on_replaced(
 	struct work *work = arg;
 	if (status->code == STATUS_ABORTED && work->tries < MAX_TRIES) {
 		read_token(work);
+	} else if (status->code == STATUS_FAILED_PRECONDITION && work->request_id.only_again) {
+		finish(work, &work->late, NULL);
 	} else if (status->code != STATUS_OK) {
 		fail(work, *status);
 	} else {
@@ -86,6 +89,7 @@ static void on_read(void *arg, const struct status *status, struct token *token)
 		finish(work, &edited, NULL);
 		return;
 	}
+	work->request_id.only_again = !status_is_ok(&work->late);
 	_cleanup_(token_unrefp) struct token *to = token_new(&fields);
 	store_token_replace(
 		work->app->store, token, to, &work->request_id, work->waiter, on_replaced);
@@ -134,7 +138,7 @@ static struct status check_update(
 	return r->set_description ? token_description_check(r->description) : status_ok();
 }
 
-static struct status edit_update(const struct work *work, struct token_fields *fields)
+static struct status edit_update(struct work *work, struct token_fields *fields)
 {
 	const struct token_update_request *r = work->edit_arg;
 	if (r->set_description)
@@ -174,6 +178,7 @@ struct rotation {
 	int64_t overlap_s;
 	bool set_expires;
 	struct date expires;
+	struct status late;
 };
 
 static struct status check_rotate(
@@ -186,12 +191,12 @@ static struct status check_rotate(
 	ret->overlap_s = r->overlap_s;
 	ret->set_expires = r->expire_date.n > 0;
 	if (ret->set_expires)
-		TRY(token_expiry_parse("expire_date", r->expire_date, clock_now(app->clock),
-			app->max_lifetime_days, app->max_lifetime_text, &ret->expires));
+		TRY(token_rules_expiry(app, "expire_date", r->expire_date, r->request_id,
+			&ret->expires, &ret->late));
 	return token_rules_check_request_id(r->request_id);
 }
 
-static struct status edit_rotate(const struct work *work, struct token_fields *fields)
+static struct status edit_rotate(struct work *work, struct token_fields *fields)
 {
 	const struct rotation *r = work->edit_arg;
 	struct unix_time now = clock_now(work->app->clock);
@@ -199,12 +204,15 @@ static struct status edit_rotate(const struct work *work, struct token_fields *f
 	if (work->kind == TOKEN_SERVICE)
 		TRY(token_rules_check_grant(
 			work->app, work->by, fields->roles, fields->n_roles, work->arena));
+	work->late = r->late;
 	if (r->set_expires)
 		fields->expires = r->expires;
 	else if (now.us >= date_start(fields->expires).us)
-		return status_error(STATUS_FAILED_PRECONDITION,
+		work->late = status_error(STATUS_FAILED_PRECONDITION,
 			"Access token %.*s has expired: give it a new expiration date",
 			STR_ARG(work->name));
+	if (!status_is_ok(&work->late) && !work->request_id.id.n)
+		return work->late;
 	fields->old_hash = fields->hash;
 	fields->old_until.us = r->overlap_s ? now.us + r->overlap_s * US_PER_S : 0;
 	fields->hash = token_secret_hash(secret_str(&work->secret));

@@ -78,6 +78,17 @@ struct status token_rules_check_request_id(struct str id)
 			    REQUEST_ID_MAX_BYTES);
 }
 
+struct status token_rules_expiry(const struct token_app *app, const char *field, struct str text,
+	struct str request_id, struct date *ret, struct status *ret_late)
+{
+	struct status status = token_expiry_parse(field, text, clock_now(app->clock),
+		app->max_lifetime_days, app->max_lifetime_text, ret);
+	if (status_is_ok(&status) || !request_id.n || !date_parse(text, ret))
+		return status;
+	*ret_late = status;
+	return status_ok();
+}
+
 void token_rules_add_text(struct buf *content, struct str text)
 {
 	uint64_t n = text.n;

@@ -45,3 +45,8 @@ struct status token_rules_secret_again(const struct token_app *app, const struct
 	const uint8_t salt[32], struct secret *ret);
 /* INVALID_ARGUMENT on "request_id" */
 struct status token_rules_check_request_id(struct str id);
+/* As token_expiry_parse. But what was right when a request came first may not be when it comes
+ * again, a midnight later: if there is a @request_id, *@ret_late is what to say unless the store
+ * knows it (store_request_id.only_again). */
+struct status token_rules_expiry(const struct token_app *app, const char *field, struct str text,
+	struct str request_id, struct date *ret, struct status *ret_late);

@@ -404,6 +404,12 @@ static void submit_token(struct store *s, struct token *old, struct token *token
 		store_op_finish(op, status);
 }
 
+struct status store_request_not_known(const struct store_request_id *request)
+{
+	return status_error(
+		STATUS_FAILED_PRECONDITION, "request_id '%.*s' is not known", STR_ARG(request->id));
+}
+
 struct status store_limit_reached(struct str owner, const struct store_token_limit *limit)
 {
 	char subject[64];

@@ -60,6 +60,7 @@ struct store_request_id {
 	struct str id;           /* empty: not repeatable */
 	uint8_t fingerprint[32]; /* of the request's content */
 	uint8_t salt[32];        /* from which the secret is derived */
+	bool only_again;         /* it is too late for a first time: see FAILED_PRECONDITION */
 };
 
 /* What a token_insert came to when its status is OK. */
@@ -83,6 +84,7 @@ struct store_token_limit {
  * ALREADY_EXISTS  a token of this owner, kind and name is there (expired ones count)
  * RESOURCE_EXHAUSTED  the owner has @limit of them
  * INVALID_ARGUMENT  on "request_id": the id is known with another fingerprint
+ * FAILED_PRECONDITION  only_again, and the id is not known
  * NOT_FOUND  the id is known, its token was deleted since, or has another secret now */
 void store_token_insert(struct store *s, struct token *token,
 	const struct store_request_id *request_id, const struct store_token_limit *limit,
@@ -93,7 +95,7 @@ void store_token_insert(struct store *s, struct token *token,
  *
  * NOT_FOUND  there is none of this name; or what token_insert says of "request_id"
  * ABORTED    it is not as @old any more (token_is_unchanged): read it again
- * INVALID_ARGUMENT  on "request_id" */
+ * INVALID_ARGUMENT, FAILED_PRECONDITION  as token_insert */
 void store_token_replace(struct store *s, struct token *old, struct token *token,
 	const struct store_request_id *request_id, struct store_waiter waiter,
 	store_insert_fn *done);

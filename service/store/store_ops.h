@@ -159,6 +159,8 @@ void store_op_refuse(struct store_op *op, enum store_refusal why);
 /* For a batch of answers: finishes each with its own op->status. */
 void store_op_finish_all(struct list *ops);
 
+/* The error of a request that is to be known and is not. */
+struct status store_request_not_known(const struct store_request_id *request);
 /* The error of an insert beyond its limit. */
 struct status store_limit_reached(struct str owner, const struct store_token_limit *limit);
 /* Those of a request id that is known: with another content, and for a secret that is no token's

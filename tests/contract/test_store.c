@@ -279,6 +279,40 @@ static void request_ids_are_per_principal(void **state)
 	token_unref(result.token);
 }
 
+static void request_that_is_late_finds_what_it_did_and_does_nothing_new(void **state)
+{
+	struct store_driver *d = *state;
+	struct store_request_id set = request_of("user:alice", "r1", 1),
+				rotation = request_of("user:alice", "r2", 2);
+	_cleanup_(token_unrefp) struct token *t1 = token_with_hash("ci", "1"),
+					     *t2 = token_with_hash("ci", "2");
+	struct store_insert_result result;
+	set.only_again = rotation.only_again = true;
+	assert_status(driver_insert_request(d, t1, &set, &result), STATUS_FAILED_PRECONDITION,
+		"request_id 'r1' is not known");
+	assert_int_equal(driver_by_hash(d, &t1->fields.hash, NULL).code, STATUS_NOT_FOUND);
+
+	set.only_again = false;
+	assert_ok(driver_insert_request(d, t1, &set, &result));
+	token_unref(result.token);
+	set.only_again = true;
+	assert_ok(driver_insert_request(d, t2, &set, &result));
+	assert_true(result.replayed);
+	token_unref(result.token);
+
+	assert_status(driver_replace_request(d, t1, t2, &rotation, &result),
+		STATUS_FAILED_PRECONDITION, "request_id 'r2' is not known");
+	assert_ok(driver_by_hash(d, &t1->fields.hash, NULL));
+	rotation.only_again = false;
+	assert_ok(driver_replace_request(d, t1, t2, &rotation, &result));
+	token_unref(result.token);
+	rotation.only_again = true;
+	assert_ok(driver_replace_request(d, t2, t1, &rotation, &result));
+	assert_true(result.replayed);
+	assert_int_equal(result.token->fields.hash.bytes[0], t2->fields.hash.bytes[0]);
+	token_unref(result.token);
+}
+
 static void request_whose_token_was_deleted_is_not_found(void **state)
 {
 	struct store_driver *d = *state;
@@ -1126,6 +1160,7 @@ int main(void)
 		TEST(request_sent_again_gets_the_first_result),
 		TEST(request_id_with_other_content_is_refused),
 		TEST(request_ids_are_per_principal),
+		TEST(request_that_is_late_finds_what_it_did_and_does_nothing_new),
 		TEST(request_whose_token_was_deleted_is_not_found),
 		TEST(request_that_failed_leaves_no_trace),
 		cmocka_unit_test(request_is_forgotten_after_a_day),

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The wall clock jumps by five minutes, in either direction, under a running service: nothing breaks."""
+"""The wall clock jumps under a running service: by five minutes, in either direction, and past midnight."""
 
+import datetime
 import pathlib
 import subprocess
 import time
 
 import grpc
+import pytest
 
 from env import pb, program
 
@@ -96,3 +98,39 @@ def test_jumps_of_five_minutes_break_nothing(start_service, tmp_path):
     service.stop()
     assert time.monotonic() - started < 10
     assert not [line for line in service.log.splitlines() if '"level":"error"' in line], pathlib.Path(service.log_path)
+
+
+def until_midnight():
+    now = datetime.datetime.now(datetime.timezone.utc)
+    tomorrow = now.date() + datetime.timedelta(days=1)
+    return tomorrow, int((datetime.datetime.combine(tomorrow, datetime.time(), now.tzinfo) - now).total_seconds())
+
+
+def test_a_request_that_is_sent_again_past_midnight_gets_its_result(start_service, tmp_path):
+    """The date it names has come by then, and for a first time it would be too late."""
+    clock = Jumping(tmp_path)
+    service = start_service(env=clock.env)
+    tomorrow, seconds = until_midnight()
+    clock.set(seconds - 600)
+    with pb.channel(service.grpc) as channel:
+        tokens = pb.Stub(channel, "osmo.token.v1.TokenService")
+
+        def call(method, **fields):
+            return getattr(tokens, method)(fields, token=service.admin_token)
+
+        made = {"name": "short", "kind": "SERVICE", "roles": ["osmo-user"], "expireDate": str(tomorrow)}
+        set_ = call("Set", **made, requestId="set")
+        call("Set", **{**made, "name": "other"})
+        rotate = {"kind": "SERVICE", "requestId": "rotate"}
+        rotated = call("Rotate", name="other", **rotate)
+        clock.set(seconds + 60)
+        assert call("Set", **made, requestId="set").secret == set_.secret
+        assert call("Rotate", name="other", **rotate).secret == rotated.secret
+        for method, fields, code, text in (
+                ("Set", {**made, "requestId": "new"}, "INVALID_ARGUMENT", "must be past the current date"),
+                ("Set", {**made, "requestId": "set", "description": "d"}, "INVALID_ARGUMENT", "other content"),
+                ("Rotate", {"name": "other", **rotate, "requestId": "new"}, "FAILED_PRECONDITION", "has expired"),
+                ("Rotate", {"name": "other", "kind": "SERVICE"}, "FAILED_PRECONDITION", "has expired")):
+            with pytest.raises(grpc.RpcError) as refused:
+                call(method, **fields)
+            assert (refused.value.code().name, text in refused.value.details()) == (code, True)

@@ -198,6 +198,8 @@ static struct status take_resolve(struct store_op *op, const PGresult *result)
 		return pg_status_damaged();
 	struct str fingerprint = pg_row_text(row, 0), salt = pg_row_text(row, 1);
 	bool name_is_there = pg_row_bool(row, 2), hash_is = pg_row_bool(row, 3);
+	if (!fingerprint.p && request->only_again)
+		return store_request_not_known(request);
 	if (!fingerprint.p)
 		return op->type == STORE_OP_TOKEN_INSERT
 			       ? why_not_inserted(op, name_is_there, hash_is)

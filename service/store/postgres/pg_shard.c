@@ -79,6 +79,9 @@ bool pg_shard_is_write(const struct pg_shared *shared, const struct store_op *op
 {
 	if (op->type == STORE_OP_CHECK) /* tries a write if the last one failed */
 		return atomic_load(&shared->writes_fail);
+	if ((op->type == STORE_OP_TOKEN_INSERT || op->type == STORE_OP_TOKEN_REPLACE) &&
+		op->in.insert.request.only_again)
+		return false;
 	return store_op_is_write(op->type);
 }
 

@@ -221,6 +221,8 @@ static struct status token_insert(struct connection *c, struct store_op *op, str
 		TRY(replay(c, op, now, &known));
 		if (known)
 			return status_ok();
+		if (request->only_again)
+			return store_request_not_known(request);
 	}
 	/* Before the limit, so that a name that is taken is what is said. */
 	struct status status = insert_row(c, op, &new_row);
@@ -266,12 +268,15 @@ static struct status write_replacement(struct connection *c, const struct store_
 static struct status token_replace(struct connection *c, struct store_op *op, struct unix_time now)
 {
 	const struct token_fields *to = &op->in.insert.token->fields;
+	const struct store_request_id *request = &op->in.insert.request;
 	bool known = false;
-	memcpy(op->out.salt, op->in.insert.request.salt, sizeof op->out.salt);
-	if (op->in.insert.request.id.n) {
+	memcpy(op->out.salt, request->salt, sizeof op->out.salt);
+	if (request->id.n) {
 		TRY(replay(c, op, now, &known));
 		if (known)
 			return status_ok();
+		if (request->only_again)
+			return store_request_not_known(request);
 	}
 	_cleanup_(token_unrefp) struct token *there = NULL;
 	TRY(find_by_name(c, to->kind, to->owner, to->name, &there));
@@ -289,7 +294,7 @@ static struct status token_replace(struct connection *c, struct store_op *op, st
 			return status_error(
 				STATUS_ALREADY_EXISTS, "another token has the same secret already");
 		TRY(status);
-		if (op->in.insert.request.id.n)
+		if (request->id.n)
 			TRY(remember_request(c, op, now));
 	}
 	op->out.token = token_ref(op->in.insert.token);
