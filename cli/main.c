@@ -4,7 +4,7 @@
 #include "cli/session.h"
 #include "cli/usage.h"
 #include "cli/verbs.h"
-#include "common/base/secret.h"
+#include "common/base/process.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -66,6 +66,7 @@ static int run(const struct args *args, int columns)
 
 int main(int argc, char **argv)
 {
+	process_hold_standard_streams();
 	protect_memory();
 	catch_interrupt();
 	int columns = terminal_columns();

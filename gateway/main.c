@@ -272,6 +272,7 @@ static int run(struct options *o)
 
 int main(int argc, char **argv)
 {
+	process_hold_standard_streams();
 	struct options *o = NULL;
 	int code;
 	if (options_start(&gateway_option_table, argc, argv, &o, &code)) {

@@ -211,6 +211,7 @@ static int run(struct options *o)
 
 int main(int argc, char **argv)
 {
+	process_hold_standard_streams();
 	struct options *o = NULL;
 	int code;
 	if (options_start(&service_option_table, argc, argv, &o, &code)) {

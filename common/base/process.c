@@ -21,6 +21,15 @@ enum {
 	OPEN_FILES_MOST = 1048576
 };
 
+void process_hold_standard_streams(void)
+{
+	/* the wrong way round: EBADF is what a closed descriptor says, too */
+	static const int flags[] = {O_WRONLY, O_RDONLY, O_RDONLY};
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+			(void)!open("/dev/null", flags[fd]); /* the lowest free number: @fd */
+}
+
 struct status process_forbid_core_dumps(void)
 {
 	const struct rlimit none = {0, 0};

@@ -8,6 +8,11 @@
 
 #include <stdint.h>
 
+/* Descriptors 0, 1 and 2 that we were started without become ones that can be neither read nor
+ * written: else the next file or connection gets such a number, and what is printed or logged goes
+ * into it. The first thing that main() does. */
+void process_hold_standard_streams(void);
+
 /* No core dumps, and no other process of the same user may read our memory: secrets live there.
  * (A debugger then needs CAP_SYS_PTRACE.) UNAVAILABLE if the kernel refuses. */
 struct status process_forbid_core_dumps(void);

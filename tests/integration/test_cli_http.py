@@ -3,6 +3,7 @@
 
 import email.utils
 import resource
+import shlex
 import socket
 import subprocess
 import threading
@@ -97,6 +98,23 @@ def test_a_service_that_says_nothing(logged_in, fake):
     assert result.returncode == 10
     assert "Cannot connect to OSMO service, with error:\nOperation too slow" in result.stderr
     assert len(fake.requests) == 1, "a time-out is not repeated"
+
+
+def test_without_standard_streams_nothing_is_written_into_the_connection(osmo):
+    """What takes their place, if nothing else does, is the next file or connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        login_yaml.write_dev(osmo, f"http://127.0.0.1:{server.getsockname()[1]}")
+        osmo_command = shlex.join([program.binary("osmo"), "token", "list"])
+        process = subprocess.Popen(["sh", "-c", f"exec {osmo_command} <&- >&- 2>&-"],
+                                   env=program.environment(HOME=osmo.home, XDG_CONFIG_HOME=osmo.home / ".config"))
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(program.PATIENCE_S)
+            while not (seen := connection.recv(65536)).endswith(b"\r\n\r\n"):
+                assert seen
+            connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+            assert connection.recv(65536) == b""
+        assert process.wait(program.PATIENCE_S) == 2
 
 
 @pytest.mark.parametrize("value", ["abc", "0", "86401", "-1", "1.5", " 5", "5s"])

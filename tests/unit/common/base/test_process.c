@@ -4,6 +4,7 @@
 #include "tests/lib/test.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -14,7 +15,36 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+static void streams_that_were_closed_are_held_and_carry_nothing(void **state)
+{
+	(void)state;
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		char byte = 'x';
+		for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+			close(fd);
+		process_hold_standard_streams();
+		bool held = fcntl(STDIN_FILENO, F_GETFD) == 0 && dup(STDIN_FILENO) > STDERR_FILENO;
+		bool mute = read(STDIN_FILENO, &byte, 1) < 0 && errno == EBADF &&
+			    write(STDOUT_FILENO, &byte, 1) < 0 && errno == EBADF &&
+			    write(STDERR_FILENO, &byte, 1) < 0 && errno == EBADF;
+		_exit(held && mute ? 0 : 1);
+	}
+	int ended;
+	assert_int_equal(waitpid(child, &ended, 0), child);
+	assert_true(WIFEXITED(ended));
+	assert_int_equal(WEXITSTATUS(ended), 0);
+	int before = dup(STDOUT_FILENO);
+	process_hold_standard_streams(); /* what is open stays as it is */
+	int after = dup(STDOUT_FILENO);
+	assert_int_equal(after, before + 1);
+	close(after);
+	close(before);
+}
 
 static void core_dumps_are_off_for_good(void **state)
 {
@@ -170,6 +200,7 @@ static void without_a_supervisor_nothing_happens(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(streams_that_were_closed_are_held_and_carry_nothing),
 		cmocka_unit_test(core_dumps_are_off_for_good),
 		cmocka_unit_test(standard_files_that_are_closed_are_filled),
 		cmocka_unit_test(the_limit_of_open_files_is_raised),
