@@ -6,6 +6,7 @@
 #include "common/base/xalloc.h"
 
 #include <curl/curl.h>
+#include <sys/stat.h>
 #include <time.h>
 
 enum {
@@ -194,9 +195,17 @@ void http_client_free(struct http_client *c)
 
 static void set_tls(struct http_client *c)
 {
+	const char *file = c->options.cacert, *folder = NULL;
+	struct stat s;
+	if (file && stat(file, &s) == 0 && S_ISDIR(s.st_mode)) {
+		folder = file;
+		file = NULL; /* also of the system: only the folder's authorities count */
+	}
 	if (c->options.cacert) {
-		curl_easy_setopt(c->easy, CURLOPT_CAINFO, c->options.cacert);
-		curl_easy_setopt(c->easy, CURLOPT_PROXY_CAINFO, c->options.cacert);
+		curl_easy_setopt(c->easy, CURLOPT_CAINFO, file);
+		curl_easy_setopt(c->easy, CURLOPT_CAPATH, folder);
+		curl_easy_setopt(c->easy, CURLOPT_PROXY_CAINFO, file);
+		curl_easy_setopt(c->easy, CURLOPT_PROXY_CAPATH, folder);
 	}
 	curl_easy_setopt(c->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 }

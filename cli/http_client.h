@@ -18,7 +18,7 @@ struct http_client;
 
 struct http_options {
 	const char *user_agent;
-	const char *cacert;  /* a file of certificate authorities, or NULL */
+	const char *cacert;  /* a file of certificate authorities, a folder (c_rehash), or NULL */
 	unsigned timeout_ms; /* without any progress */
 	/* Told once per exchange, for logs: @url has no query. NULL is fine. */
 	void (*on_exchange)(const char *method, const char *url, long status, int64_t us);

@@ -6,6 +6,7 @@
 #include "cli/verbs.h"
 #include "common/base/process.h"
 
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -67,6 +68,7 @@ static int run(const struct args *args, int columns)
 int main(int argc, char **argv)
 {
 	process_hold_standard_streams();
+	setlocale(LC_CTYPE, ""); /* libcurl reads host names in it (IDNA) */
 	protect_memory();
 	catch_interrupt();
 	int columns = terminal_columns();

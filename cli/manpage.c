@@ -75,8 +75,9 @@ static void common_sections(struct buf *out)
 		"~/.config/osmo. It holds credentials and is readable by its owner only.");
 	roff_section(out, "ENVIRONMENT");
 	roff_entry(out, "OSMO_CONFIG_FILE_DIR", "Folder of login.yaml.");
-	roff_entry(out, "OSMO_CACERT, CURL_CA_BUNDLE, SSL_CERT_FILE",
-		"As --cacert; the first that is set counts.");
+	roff_entry(out, "OSMO_CACERT, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, SSL_CERT_FILE",
+		"As --cacert; the first that is set counts. Each may also be a folder, as "
+		"openssl-rehash(1) prepares it.");
 	roff_entry(out, "OSMO_TIMEOUT",
 		"Seconds without progress after which a request is given up, from 1 to 86400 "
 		"(default 60).");

@@ -191,7 +191,8 @@ int cli_init(struct cli *c, const struct command *root, const struct args *args,
 	*c = (struct cli){.args = args, .root = root, .columns = columns};
 	const char *format = args_value(args, "format_type");
 	c->json = format && strcmp(format, "json") == 0;
-	static const char *const variables[] = {"OSMO_CACERT", "CURL_CA_BUNDLE", "SSL_CERT_FILE"};
+	static const char *const variables[] = {
+		"OSMO_CACERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"};
 	c->cacert = args_value(args, "cacert");
 	for (size_t i = 0; !c->cacert && i < ARRAY_SIZE(variables); i++) {
 		const char *value = getenv(variables[i]);

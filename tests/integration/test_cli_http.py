@@ -4,6 +4,7 @@
 import email.utils
 import resource
 import shlex
+import shutil
 import socket
 import subprocess
 import threading
@@ -98,6 +99,11 @@ def test_a_service_that_says_nothing(logged_in, fake):
     assert result.returncode == 10
     assert "Cannot connect to OSMO service, with error:\nOperation too slow" in result.stderr
     assert len(fake.requests) == 1, "a time-out is not repeated"
+
+
+def test_a_host_name_may_be_of_any_script(osmo):
+    assert "Could not resolve host: xn--bcher-kva.invalid" in osmo(
+        "login", "http://bücher.invalid", "--method", "dev", "--username", "a").stderr
 
 
 def test_without_standard_streams_nothing_is_written_into_the_connection(osmo):
@@ -237,11 +243,23 @@ def test_tls_needs_an_authority_that_vouches(osmo, tls_fake, certificate):
     assert result.returncode == 10 and "SSL certificate problem" in result.stderr
     assert not tls_fake.requests
     assert osmo("--cacert", certificate[0], "token", "list").returncode == 0
-    variables = ("OSMO_CACERT", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+    variables = ("OSMO_CACERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
     for variable in variables:
         env = {**dict.fromkeys(variables, ""), variable: certificate[0]}
         assert osmo("token", "list", env=env).returncode == 0
     assert osmo("--cacert", certificate[0], "token", "list", env={"OSMO_CACERT": "/dev/null"}).returncode == 0
+
+
+def test_the_authorities_may_be_a_folder(osmo, tls_fake, certificate, tmp_path):
+    login_yaml.write_dev(osmo, tls_fake.url)
+    folder = tmp_path / "authorities"
+    folder.mkdir()
+    env = {"REQUESTS_CA_BUNDLE": folder}
+    assert osmo("token", "list", env=env).returncode == 10
+    shutil.copy(certificate[0], folder)
+    subprocess.run(["openssl", "rehash", folder], check=True)
+    assert osmo("token", "list", env=env).returncode == 0
+    assert osmo("--cacert", folder, "token", "list").returncode == 0
 
 
 def test_tls_checks_the_host(osmo, tls_fake, certificate):
