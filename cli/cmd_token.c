@@ -79,8 +79,11 @@ static int check_set(struct cli *c, const char *name, size_t roles)
 	return EXIT_DONE;
 }
 
-static void show_secret(const struct cli *c, const json_t *secret)
+/* EXIT_DONE, or the exit code: what was answered is no token. */
+static int show_secret(struct cli *c, const json_t *secret)
 {
+	if (!json_is_string(secret))
+		return cli_failf(c, EXIT_SERVICE, "The service did not answer with a token");
 	_cleanup_buf_ struct buf text;
 	buf_init(&text, TEXT_MAX);
 	if (c->json) {
@@ -94,6 +97,7 @@ static void show_secret(const struct cli *c, const json_t *secret)
 	}
 	buf_append_char(&text, '\n');
 	cli_print(buf_str(&text));
+	return EXIT_DONE;
 }
 
 int cmd_token_set(struct cli *c)
@@ -118,9 +122,9 @@ int cmd_token_set(struct cli *c)
 	failed = cli_call(c, &(struct api_request){.method = "POST", .path = path.p}, &secret);
 	if (failed)
 		return failed;
-	show_secret(c, secret);
+	failed = show_secret(c, secret);
 	json_decref(secret);
-	return EXIT_DONE;
+	return failed;
 }
 
 int cmd_token_delete(struct cli *c)
@@ -156,10 +160,15 @@ int cmd_token_delete_all(struct cli *c)
 		&answer);
 	if (failed)
 		return failed;
-	cli_printf("%lld access tokens of %s deleted\n",
-		(long long)json_integer_value(json_object_get(answer, "deleted")), user);
+	const json_t *deleted = json_object_get(answer, "deleted");
+	if (json_is_integer(deleted))
+		cli_printf("%lld access tokens of %s deleted\n",
+			(long long)json_integer_value(deleted), user);
+	else
+		failed = cli_failf(c, EXIT_SERVICE,
+			"The service did not answer with the number of tokens deleted");
 	json_decref(answer);
-	return EXIT_DONE;
+	return failed;
 }
 
 /* ---- update, rotate: of the newer API ---- */
@@ -309,9 +318,11 @@ int cmd_token_rotate(struct cli *c)
 	if (failed)
 		return failed;
 	const json_t *secret = json_object_get(answer, "secret");
-	show_secret(c, secret);
-	show_old_secret(c, answer);
-	failed = keep_login(c, name, secret);
+	failed = show_secret(c, secret);
+	if (!failed) {
+		show_old_secret(c, answer);
+		failed = keep_login(c, name, secret);
+	}
 	json_decref(answer);
 	return failed;
 }

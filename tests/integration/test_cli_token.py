@@ -258,6 +258,18 @@ def test_an_answer_that_is_no_json_is_shown(logged_in, fake):
                         r"Original text: <html>\n\nError code: 1\n", result.stderr)
 
 
+@pytest.mark.parametrize("method, path, arguments, wanted", [
+    ("POST", f"{USER}/x", ["set", "x"], "a token"),
+    ("POST", "/v1/tokens/x:rotate", ["rotate", "x"], "a token"),
+    ("DELETE", "/v1/users/bob/tokens", ["delete-all", "bob"], "the number of tokens deleted")])
+@pytest.mark.parametrize("answer", [None, [], {"a": 1}])
+def test_an_answer_of_something_else_is_no_success(logged_in, fake, method, path, arguments, wanted, answer):
+    fake.on(method, path, 200, answer)
+    result = logged_in("token", *arguments)
+    assert (result.returncode, result.stdout) == (10, "")
+    assert result.stderr == f"Error message: The service did not answer with {wanted}\nError code: 1\n"
+
+
 def test_any_other_success_is_noted_and_is_one(logged_in, fake):
     fake.on("POST", f"{USER}/x", 201, "secret")
     result = logged_in("token", "set", "x")
