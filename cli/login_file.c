@@ -18,7 +18,8 @@
 #include <yaml.h>
 
 enum {
-	FILE_MAX_BYTES = 1024 * 1024
+	FILE_MAX_BYTES = 1024 * 1024,
+	MAX_LINKS = 40 /* as the kernel has it */
 };
 
 static void text_done(char **text)
@@ -532,6 +533,22 @@ static struct status replace(const char *path, struct str content)
 	return status_error(STATUS_FAILED_PRECONDITION, "cannot write %s: %m", path);
 }
 
+/* What @path stands for: a symbolic link stays one, also while what it leads to is not there. */
+static char *follow_links(const char *path)
+{
+	char *at = xstrdup(path);
+	char target[PATH_MAX];
+	ssize_t n;
+	for (int links = 0; links < MAX_LINKS && (n = readlink(at, target, sizeof target)) > 0;
+		links++) {
+		int folder = target[0] == '/' ? 0 : (int)(strrchr(at, '/') + 1 - at);
+		char *next = xasprintf("%.*s%.*s", folder, at, (int)n, target);
+		free(at);
+		at = next;
+	}
+	return at;
+}
+
 struct status login_file_write(const char *path, const struct login *l)
 {
 	_cleanup_buf_ struct buf text;
@@ -541,13 +558,13 @@ struct status login_file_write(const char *path, const struct login *l)
 		return status_error(STATUS_FAILED_PRECONDITION,
 			"cannot write %s: it would be larger than %d bytes", path, FILE_MAX_BYTES);
 	make_folders(path);
-	char target[PATH_MAX]; /* a symbolic link stays one */
-	const char *real = realpath(path, target) ? target : path;
-	/* Ctrl-C must not leave a temporary file with a token in it */
+	_cleanup_free_ char *real = follow_links(path);
+	/* no temporary file with a token in it stays behind when the user ends us */
+	static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
 	sigset_t interrupts, before;
 	sigemptyset(&interrupts);
-	sigaddset(&interrupts, SIGINT);
-	sigaddset(&interrupts, SIGTERM);
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+		sigaddset(&interrupts, ends[i]);
 	sigprocmask(SIG_BLOCK, &interrupts, &before);
 	struct status s = replace(real, buf_str(&text));
 	sigprocmask(SIG_SETMASK, &before, NULL);

@@ -540,14 +540,30 @@ int cli_exchange(struct cli *c, struct login *login)
 	return failed;
 }
 
+/* Writes the login that was renewed. Another process that logged in or out, rotated the token or
+ * renewed it meanwhile has the last word: then the file has no longer @id_token, the JWT before. */
+static struct status save_renewed(struct cli *c, const char *id_token)
+{
+	_cleanup_login_ struct login now = {.url = NULL};
+	struct status s = login_file_read(c->login_path, &now);
+	if (s.code == STATUS_NOT_FOUND)
+		return status_ok();
+	TRY(s);
+	if (!now.id_token || strcmp(now.id_token, id_token) != 0)
+		return status_ok();
+	return cli_login_save(c);
+}
+
 /* Exchanges the credential of the login for a new JWT, once per process. */
 static int renew(struct cli *c)
 {
+	char *before = xstrdup(c->login.id_token);
 	int failed = cli_exchange(c, &c->login);
+	struct status s = failed ? status_ok() : save_renewed(c, before);
+	secret_free(before);
 	if (failed)
 		return failed;
 	c->refreshed = true;
-	struct status s = cli_login_save(c);
 	if (!status_is_ok(&s)) /* it serves this process all the same */
 		console_log(CONSOLE_WARNING, "%s", s.message);
 	return EXIT_DONE;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """osmo login, logout: methods, login.yaml, renewal of JWTs, and where secrets do not go."""
 
+import concurrent.futures
 import fcntl
 import json
 import os
@@ -380,6 +381,23 @@ def test_a_renewal_that_cannot_be_saved_serves_the_command_all_the_same(osmo, fa
     assert [p.name for p in login_yaml.path(osmo).parent.iterdir()] == ["login.yaml"]
 
 
+@pytest.mark.parametrize("meanwhile, left", [
+    (["logout"], None),
+    (["login", "--method", "dev", "--username", "bob"], {"username": "bob"})])
+def test_a_renewal_does_not_undo_what_another_process_did_meanwhile(osmo, fake, meanwhile, left):
+    login_yaml.write_token(osmo, fake.url, fake_osmo.jwt(-10), refresh_token=TOKEN, refresh_url=fake.url + EXCHANGE)
+    fake.on("POST", EXCHANGE, 200, {"token": fake_osmo.jwt()}, delay_s=2 if program.SANITIZED else 1)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        renewing = pool.submit(osmo, "token", "list")
+        program.wait_until(lambda: fake.lines, "the exchange")
+        assert osmo(*meanwhile).returncode == 0
+        assert renewing.result().returncode == 0
+    if left:
+        assert (login_yaml.read(osmo)["dev_login"], login_yaml.read(osmo)["token_login"]) == (left, None)
+    else:
+        assert not login_yaml.path(osmo).exists()
+
+
 def test_osmo_login_dev_adds_the_user(osmo, fake):
     login_yaml.write_token(osmo, fake.url, fake_osmo.jwt(), username="carol")
     osmo("token", "list")
@@ -413,6 +431,11 @@ def test_a_symbolic_link_stays_one(osmo, fake):
     assert osmo("login", "--method", "dev", "--username", "u").returncode == 0
     assert path.is_symlink() and "username: u" in real.read_text()
     assert stat.S_IMODE(real.stat().st_mode) == 0o600
+    real.unlink()  # as in a /run that is empty after a start
+    path.unlink()
+    path.symlink_to("../../dotfiles.yaml")
+    assert osmo("login", fake.url, "--method", "dev", "--username", "v").returncode == 0
+    assert path.is_symlink() and "username: v" in real.read_text()
 
 
 @pytest.mark.parametrize("text", ["", "null", "- a\n- b\n", "just text", "# only a comment\n", "42"])
