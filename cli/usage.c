@@ -5,7 +5,6 @@
 #include "common/base/xalloc.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@ enum {
 	INDENT = 2,
 	MAX_HELP_POSITION = 24,
 	LEAST_HELP_WIDTH = 11,
+	MAX_COLUMNS = 100000,
 	TEXT_MAX = 1 << 20
 };
 
@@ -42,12 +42,11 @@ int terminal_columns(void)
 	const char *text = getenv("COLUMNS");
 	if (text) {
 		char *end;
-		errno = 0;
-		long n = strtol(text, &end, 10);
+		long n = strtol(text, &end, 10); /* LONG_MAX, if it is beyond that */
 		while (isspace((unsigned char)*end))
 			end++;
-		if (!errno && end != text && !*end && n > 0 && n < 100000)
-			return (int)n;
+		if (end != text && !*end && n > 0)
+			return n < MAX_COLUMNS ? (int)n : MAX_COLUMNS;
 	}
 	struct winsize size;
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col)
