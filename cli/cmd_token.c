@@ -198,6 +198,29 @@ static int send_v1(struct cli *c, const char *method, const char *path, json_t *
 		ret);
 }
 
+/* The body that changes what is given and nothing else. NULL if a text of it is no UTF-8: JSON
+ * cannot carry that, and without it the service would empty the field. */
+static json_t *make_update(const char *description, char *const *roles, size_t roles_n)
+{
+	json_t *body = json_object(), *list = json_array();
+	int missing = 0;
+	for (size_t i = 0; i < roles_n; i++)
+		missing |= json_array_append_new(list, json_string(roles[i]));
+	if (description)
+		missing |= json_object_set_new(body, "description", json_string(description));
+	if (roles_n)
+		json_object_set(body, "roles", list);
+	json_decref(list);
+	json_object_set_new(body, "updateMask",
+		json_string(!description ? "roles"
+			    : roles_n    ? "description,roles"
+					 : "description"));
+	if (!missing)
+		return body;
+	json_decref(body);
+	return NULL;
+}
+
 int cmd_token_update(struct cli *c)
 {
 	const char *name = args_value(c->args, "name");
@@ -210,18 +233,10 @@ int cmd_token_update(struct cli *c)
 			"one of the arguments --description/-d --roles/-r is required");
 	if (roles_n && !args_has(c->args, "service"))
 		return cli_failf(c, EXIT_FAILED, "Roles are not supported for personal tokens.");
-	json_t *body = json_object(), *list = json_array();
-	for (size_t i = 0; i < roles_n; i++)
-		json_array_append_new(list, json_string(roles[i]));
-	if (description)
-		json_object_set_new(body, "description", json_string(description));
-	if (roles_n)
-		json_object_set(body, "roles", list);
-	json_decref(list);
-	json_object_set_new(body, "updateMask",
-		json_string(!description ? "roles"
-			    : roles_n    ? "description,roles"
-					 : "description"));
+	json_t *body = make_update(description, roles, roles_n);
+	if (!body)
+		return cli_usage_error(c, "osmo token update",
+			"arguments --description/-d --roles/-r: expected texts in UTF-8");
 	_cleanup_buf_ struct buf path;
 	buf_init(&path, TEXT_MAX);
 	append_v1_path(name, "", &path);

@@ -133,9 +133,8 @@ int cli_fail(struct cli *c, int exit_code, long code, struct str message)
 	buf_init(&text, TEXT_MAX);
 	if (c->json) {
 		json_t *error = json_object();
-		json_t *value = json_stringn(message.p, message.n);
-		json_object_set_new(error, "message",
-			value ? value : json_string("(the message is not valid UTF-8)"));
+		/* what is no UTF-8 becomes U+FFFD when it is written */
+		json_object_set_new(error, "message", json_stringn_nocheck(message.p, message.n));
 		json_object_set_new(error, "code", json_integer(code));
 		render_json(error, 2, &text);
 		json_decref(error);

@@ -234,6 +234,12 @@ def test_a_text_is_shown_as_it_is(logged_in, fake, text):
     assert re.match(refused(401) + f"Error message: {text}\nError code: 401\n", result.stderr)
 
 
+def test_a_text_in_another_encoding_can_be_json_all_the_same(logged_in, fake):
+    fake.on("GET", USER, 400, text="")
+    fake.answers["GET", USER][0].body = "caf\u00e9".encode("latin-1")
+    assert json.loads(logged_in("token", "list", "-t", "json").stdout) == {"message": "caf\ufffd", "code": 400}
+
+
 def test_an_empty_message_is_not_shown(logged_in, fake):
     fake.on("GET", USER, 429, text="")
     result = logged_in("token", "list")

@@ -90,6 +90,8 @@ def test_what_is_wrong_is_said(admin, unique):
             (["rotate", name, "-e", day(0)], 2, "Error message: Expiration date must be past the current date"),
             (["update", name], 2, "one of the arguments --description/-d --roles/-r is required"),
             (["update", name, "-r", "osmo-user"], 2, "Error message: Roles are not supported for personal tokens."),
+            (["update", name, "-d", "\udcff"], 2, "arguments --description/-d --roles/-r: expected texts in UTF-8"),
+            (["update", name, "-s", "-r", "osmo-user", "a\udcff"], 2, "expected texts in UTF-8"),
             (["update", name, "-s", "-r", "no-role"], 2, "Error message: Invalid role: no-role\n"),
             (["rotate", name, "-o", "soon"], 2, "argument --overlap/-o: Invalid overlap: soon, expected 90s, 30m")):
         result = admin("token", *arguments)
