@@ -57,7 +57,8 @@ static int check_username(struct cli *c)
 	if (!name || login_text_fits_header(name))
 		return EXIT_DONE;
 	return cli_usage_error(c, prog,
-		"argument --username: expected a name without line breaks and control characters");
+		"argument --username: expected a name in UTF-8 without line breaks and control "
+		"characters");
 }
 
 static int choose_url(struct cli *c, char **ret)

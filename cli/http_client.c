@@ -109,6 +109,8 @@ struct status url_check(const char *url)
 		if ((unsigned char)*p <= ' ' || *p == 0x7F)
 			return status_error(STATUS_INVALID_ARGUMENT,
 				"blanks and control characters do not belong into it; %s", wanted);
+	if (!str_is_utf8(str_of(url)))
+		return status_error(STATUS_INVALID_ARGUMENT, "it is no UTF-8; %s", wanted);
 	CURLU *u = curl_url();
 	CURLUcode code = curl_url_set(u, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
 	struct status s = code == CURLUE_OK ? check_parts(u)

@@ -209,6 +209,8 @@ static struct status check_header_text(const char *field, const char *text)
 
 bool login_text_fits_header(const char *text)
 {
+	if (!str_is_utf8(str_of(text)))
+		return false;
 	for (const char *p = text; *p; p++)
 		if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7F)
 			return false;
@@ -289,8 +291,9 @@ static unsigned char *bytes(const char *text)
 static void emit_text(yaml_emitter_t *e, const char *text, bool plain, bool quoted)
 {
 	yaml_event_t event;
-	yaml_scalar_event_initialize(&event, NULL, NULL, bytes(text), (int)strlen(text), plain,
-		quoted, YAML_ANY_SCALAR_STYLE);
+	if (!yaml_scalar_event_initialize(&event, NULL, NULL, bytes(text), (int)strlen(text), plain,
+		    quoted, YAML_ANY_SCALAR_STYLE))
+		abort(); /* out of memory, or no UTF-8: all texts were checked */
 	yaml_emitter_emit(e, &event);
 }
 

@@ -47,8 +47,8 @@ char *url_access_token(struct str url);
  */
 bool login_is_renewable(const struct login *l);
 
-/* True if @text can be the value of a header: it has no control characters but tabs (RFC
- * 9110, 5.5). */
+/* True if @text can be the value of a header, and in the file: it is UTF-8 and has no control
+ * characters but tabs (RFC 9110, 5.5). */
 bool login_text_fits_header(const char *text);
 
 /* Path of login.yaml: in $OSMO_CONFIG_FILE_DIR, else $XDG_CONFIG_HOME/osmo, else ~/.config/osmo.

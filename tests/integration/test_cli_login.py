@@ -110,12 +110,17 @@ def test_any_name_is_written_as_pyyaml_does_and_read_back(osmo, fake, name):
     assert fake.requests[-1].headers["x-osmo-user"].encode("latin-1").decode().strip() == name.strip()
 
 
-@pytest.mark.parametrize("name", ["a\nX-Evil: 1", "a\r", "\x1b", "\x7f"], ids=ascii)
+@pytest.mark.parametrize("name", ["a\nX-Evil: 1", "a\r", "\x1b", "\x7f", "a\udcff"], ids=ascii)
 def test_a_name_that_is_no_header_is_refused(osmo, fake, name):
     result = osmo("login", fake.url, "--method", "dev", "--username", name)
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.endswith("osmo login: error: argument --username: expected a name without line breaks and "
-                                  "control characters\n")
+    assert result.stderr.endswith("osmo login: error: argument --username: expected a name in UTF-8 without line "
+                                  "breaks and control characters\n")
+    assert not fake.requests
+
+
+@pytest.mark.parametrize("name", ["a\nX-Evil: 1", "a\r", "\x1b", "\x7f"], ids=ascii)
+def test_a_name_that_is_no_header_is_refused_in_the_file_too(osmo, fake, name):
     login_yaml.write_dev(osmo, fake.url, name)
     result = osmo("token", "list")
     assert result.returncode == 2 and "dev_login.username: expected a text without line breaks" in result.stderr

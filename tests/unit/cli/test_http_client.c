@@ -38,7 +38,7 @@ static void an_address_is_http_and_a_host(void **state)
 		"http://[::1]:80/base/path", "HTTPS://Example.COM"};
 	static const char *const bad[] = {"", "h", "h:80", "ftp://h", "http://", "://h",
 		"http://u@h", "http://u:p@h", "http://h/?q", "http://h#f", "http://h h",
-		"http://h\n", "http://h:port", "http://h:70000", "javascript://h"};
+		"http://h\n", "http://h:port", "http://h:70000", "javascript://h", "http://h\xFF"};
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
 		assert_ok(url_check(good[i]));
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

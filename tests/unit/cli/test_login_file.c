@@ -146,6 +146,7 @@ static void what_travels_in_a_header_has_no_line_breaks(void **state)
 	assert_false(login_text_fits_header("a\nX: y"));
 	assert_false(login_text_fits_header("a\r"));
 	assert_false(login_text_fits_header("\x7F"));
+	assert_false(login_text_fits_header("\xC3"));
 	_cleanup_login_ struct login l = {.url = NULL};
 	assert_status(login_parse(STR("url: http://h\ndev_login: {username: \"a\\nb\"}\n"), &l),
 		STATUS_INVALID_ARGUMENT,
