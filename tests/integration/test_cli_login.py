@@ -57,6 +57,14 @@ def test_the_token_may_come_from_standard_input(osmo, fake):
     assert written(osmo)["refresh_token"] == TOKEN
 
 
+def test_the_token_may_come_through_a_named_pipe(osmo, fake, tmp_path):
+    os.mkfifo(tmp_path / "token")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        writing = pool.submit((tmp_path / "token").write_text, TOKEN)
+        assert osmo("login", fake.url, "--token-file", tmp_path / "token").returncode == 0
+        writing.result()
+
+
 def test_a_token_file_may_hold_the_old_refresh_address(osmo, fake, tmp_path):
     (tmp_path / "token").write_text(f"{fake.url}{EXCHANGE}?x=1&access_token={TOKEN[:-1]}%66\n")
     assert osmo("login", fake.url, "--method", "token", "--token-file", tmp_path / "token").stdout.endswith(WELCOME)
