@@ -411,7 +411,20 @@ static int fail_exchange(struct cli *c, const struct http_response *r)
 		r->status, STR_ARG(buf_str(&r->body)));
 }
 
-/* Takes the text field @name out of the JSON answer of an exchange. */
+/* @text, the field @name of an answer, must be a JWT that can travel in a header. */
+static struct status check_jwt(const char *text, const char *name)
+{
+	if (!text)
+		return status_error(STATUS_INTERNAL, "it has no text \"%s\"", name);
+	if (!login_text_fits_header(text))
+		return status_error(STATUS_INTERNAL, "\"%s\" has control characters", name);
+	struct jwt jwt;
+	TRY(jwt_parse(str_of(text), &jwt));
+	jwt_done(&jwt);
+	return status_ok();
+}
+
+/* Takes the JWT @name out of the JSON answer of an exchange. */
 static int take_field(struct cli *c, const struct http_response *r, const char *name, char **ret)
 {
 	json_t *answer = NULL;
@@ -419,11 +432,8 @@ static int take_field(struct cli *c, const struct http_response *r, const char *
 	if (failed)
 		return failed;
 	const char *text = json_string_value(json_object_get(answer, name));
-	struct jwt jwt;
-	struct status s = text ? jwt_parse(str_of(text), &jwt)
-			       : status_error(STATUS_INTERNAL, "it has no text \"%s\"", name);
+	struct status s = check_jwt(text, name);
 	if (status_is_ok(&s)) {
-		jwt_done(&jwt);
 		secret_free(*ret);
 		*ret = xstrdup(text);
 	}

@@ -195,7 +195,8 @@ def test_a_wrong_token_leaves_the_old_login_alone(osmo, fake):
     assert [p.name for p in login_yaml.path(osmo).parent.iterdir()] == ["login.yaml"]
 
 
-@pytest.mark.parametrize("body", [{}, {"token": None}, {"token": "no-jwt"}, {"token": "a.b.c"}, [], "x"])
+@pytest.mark.parametrize("body", [{}, {"token": None}, {"token": "no-jwt"}, {"token": "a.b.c"}, [], "x",
+                                  {"token": "a\r\nX-Evil: 1" + fake_osmo.jwt()}])
 def test_an_exchange_must_yield_a_jwt(osmo, fake, body):
     fake.on("POST", EXCHANGE, 200, body)
     result = osmo("login", fake.url, "--token", TOKEN)
