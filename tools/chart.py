@@ -5,8 +5,8 @@
 usage: chart.py [--check] BIN
 
 Writes, from `BIN/token-service --help-json` and `BIN/token-gateway --help-json`, the options in
-values.yaml and values.schema.json of helm/token-service, and from the comments (`# -- ...`) in
-values.yaml the table in its README.md. With --check it writes nothing and fails if something would
+values.yaml, values.schema.json and files/options.json of helm/token-service, and from the comments
+(`# -- ...`) in values.yaml the table in its README.md. With --check it writes nothing and fails if something would
 change. An option is a value of the same name in camelCase (cache-ttl: options.cacheTtl); those that
 the chart sets by other means are listed below, and an option that is neither is an error.
 """
@@ -68,16 +68,21 @@ SET_BY_CHART = {
     },
 }
 
-DURATION = r"^(0|([0-9]+(ms|s|m|h|d))+)$"
+UNITS = (("d", 86400000), ("h", 3600000), ("m", 60000), ("s", 1000), ("ms", 1))
+DURATION = r"^(0|[0-9]+(ms|s|m|h|d))$"
 SIZE = r"^[0-9]+([KMGT]iB?|[kMGT]B)?$"
 # What a text may be, by the word that the help has for it; "" is "not given".
 PATTERNS = {
     "URL": r"^(https?://[^\s]+)?$",
-    "VERSION": r"^([0-9]+(\.[0-9]+)*([-+.][0-9A-Za-z.-]+)?)?$",
-    "CIDR": r"^(unix|[0-9A-Fa-f.:]+(/[0-9]+)?)$",
+    "VERSION": r"^([0-9]+(\.[0-9]+){2,3})?$",
+    "CIDR": r"^(unix|([0-9]{1,3}\.){3}[0-9]{1,3}(/(3[0-2]|[12]?[0-9]))?"
+            r"|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?)$",
     "ORIGIN": r"^(\*|https?://[^/\s]+)$",
-    "ACTION": r"^[a-z]+:!?[^\s]*:[^\s:]+$",
-    "ROLE": r"^[^\s,]+$",
+    "ACTION": "^http:([*]|!?/[^:]+):([*]|" + "|".join(
+        "".join(f"[{letter.upper()}{letter}]" for letter in method)
+        for method in ("get", "post", "put", "patch", "delete", "websocket")) + ")$",
+    "NAME=USER[:ROLE+ROLE...]": r"^[^=]+=([^=:]|=)*[^=:](:[^\s]+)?$",
+    "ROLE": r"^[^\s,/]{1,255}$",
 }
 
 
@@ -134,6 +139,36 @@ def schema(option):
         result["type"] = "string"
         if pattern:
             result["pattern"] = pattern
+    return result
+
+
+def duration(milliseconds):
+    """As the programs say it: 3600000 is 1h."""
+    return next((f"{milliseconds // each}{unit}" for unit, each in UNITS
+                 if milliseconds and milliseconds % each == 0), "0")
+
+
+def size(count):
+    return next((f"{count >> shift}{unit}" for unit, shift in (("GiB", 30), ("MiB", 20), ("KiB", 10))
+                 if count and count % (1 << shift) == 0), str(count))
+
+
+def limits(options):
+    """What templates check, because a schema cannot: {"cacheTtl": {"min": 0, "max": ..., "range": words}}."""
+    result = {}
+    for option in options:
+        kind, each = option["type"], {}
+        if kind in ("duration", "size"):
+            text = duration if kind == "duration" else size
+            each = {"min": option["min"]}
+            if option.get("max"):
+                each["max"] = option["max"]
+            each["range"] = f"a {kind} from {text(option['min'])}" + (
+                f" to {text(option['max'])}" if "max" in each else "")
+        if option["name"].startswith("postgres-"):
+            each |= {"store": "postgres", "default": default(option)}
+        if each:
+            result[camel(option["name"])] = each
     return result
 
 
@@ -209,7 +244,13 @@ def outputs(folder):
     document = json.loads((CHART / "values.schema.json").read_text())
     document["properties"]["options"] = options_schema(service)
     document["properties"]["gateway"]["properties"]["options"] = options_schema(gateway)
+    roles = document["properties"]["roles"]["patternProperties"].values()
+    for role in roles:
+        role["properties"]["policies"]["items"]["properties"]["actions"]["items"]["pattern"] = PATTERNS["ACTION"]
     yield CHART / "values.schema.json", json.dumps(document, indent=2) + "\n"
+
+    known = {"options": limits(service), "gateway.options": limits(gateway)}
+    yield CHART / "files/options.json", json.dumps(known, indent=2) + "\n"
 
     readme = (CHART / "README.md").read_text()
     begin, end = "<!-- BEGIN values -->\n", "<!-- END values -->"

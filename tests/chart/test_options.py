@@ -11,8 +11,9 @@ import sys
 
 import pytest
 import yaml
-from conftest import BIN, CHART, ROOT, VALUES, only, render
+from conftest import BIN, CHART, ROOT, SECRETS, VALUES, only, render, template
 
+POSTGRES = ("--set", "store=postgres", "--set", "postgres.url=postgresql://tokens@db/tokens")
 METRIC = re.compile(r"\b(?:token_service|gateway|process)_[a-z_]+\b")
 
 
@@ -69,13 +70,16 @@ def test_every_option_reaches_the_file(tmp_path):
     schema = json.loads((CHART / "values.schema.json").read_text())["properties"]["options"]["properties"]
     sample = {"boolean": True, "integer": 7, "string": "7s", "array": ["unix"]}
     values = yaml.safe_load((CHART / "values.yaml").read_text())["options"]
+    known = limits("options")
     assert set(schema) == set(values)
     for name, each in schema.items():
         kind = each["type"][0] if isinstance(each["type"], list) else each["type"]
         value = sample[kind] if "enum" not in each else each["enum"][-1]
         if kind == "boolean":
             value = not values[name]
-        for text in ("64KiB", "https://example.com", "1.2.3", "http:/x:Get", "osmo-user"):
+        if "range" in known.get(name, {}):
+            value = least(known[name])
+        for text in ("https://example.com", "1.2.3", "http:/x:Get", "osmo-user", "proxy=osmo-user"):
             pattern = each.get("pattern") or each.get("items", {}).get("pattern")
             probe = value[0] if kind == "array" else value
             if pattern and isinstance(probe, str) and not re.search(pattern, probe):
@@ -85,8 +89,57 @@ def test_every_option_reaches_the_file(tmp_path):
         path.write_text(yaml.safe_dump({"adminToken": {"existingSecret": "s"}, "encryptionKey": {"existingSecret": "s"},
                                         "externalJwks": {"name": "idp"},
                                         "options": {"externalAudience": "x", name: value}}))
-        config = yaml.safe_load(only(render("-f", path), "ConfigMap", "r-token-service")["data"]["token-service.yaml"])
+        store = POSTGRES if "store" in known.get(name, {}) else ()
+        config = yaml.safe_load(only(render("-f", path, *store), "ConfigMap", "r-token-service")["data"]["token-service.yaml"])
         assert config[option] == value, name
+
+
+def limits(path):
+    return json.loads((CHART / "files/options.json").read_text())[path]
+
+
+def least(limit):
+    return re.search(r" from (\S+)", limit["range"])[1]
+
+
+def most(limit):
+    return re.search(r" to (\S+)", limit["range"])[1]
+
+
+RANGES = [(path, name, limit) for path in ("options", "gateway.options")
+          for name, limit in limits(path).items() if "range" in limit]
+
+
+@pytest.mark.parametrize("pick", [least, most])
+def test_the_programs_take_the_ends_of_each_range(tmp_path, mounted, pick):
+    values = {"gateway": {"enabled": True, "options": {}}, "options": {}}
+    for path, name, limit in RANGES:
+        if pick is least or "max" in limit:
+            (values["options"] if path == "options" else values["gateway"]["options"])[name] = pick(limit)
+    file = tmp_path / "values.yaml"
+    file.write_text(yaml.safe_dump(values))
+    objects = render("-f", file, *SECRETS, *POSTGRES)
+    for program, name in (("token-service", "r-token-service"), ("token-gateway", "r-token-service-gateway")):
+        text = only(objects, "ConfigMap", name)["data"][f"{program}.yaml"]
+        result = check_config(program, text, tmp_path, mounted)
+        assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("path, name, limit", RANGES, ids=[f"{path}.{name}" for path, name, _ in RANGES])
+def test_what_lies_beyond_a_range_is_refused_by_name(path, name, limit):
+    unit = "" if limit["range"].startswith("a size") else "ms"
+    beyond = [f"{limit['min'] - 1}{unit}"] if limit["min"] else []
+    beyond += [f"{limit['max'] + 1}{unit}", "9" * 30 + (unit or "TiB")] if "max" in limit else []
+    for value in beyond:
+        result = template(*SECRETS, *POSTGRES, "--set-string", f"{path}.{name}={value}")
+        assert f"{path}.{name}: must be {limit['range']}, got {value}" in result.stderr
+
+
+@pytest.mark.parametrize("name", [name for name, limit in limits("options").items() if "store" in limit])
+def test_options_of_a_store_that_is_not_used_are_refused(name):
+    value = {"postgresConnections": "9", "postgresPooler": "transaction"}.get(name, "1s")
+    result = template(*SECRETS, "--set", f"options.{name}={value}")
+    assert f"options.{name}: must be given together with store: postgres, got {value}" in result.stderr
 
 
 def test_numbers_are_written_as_numbers(tmp_path):

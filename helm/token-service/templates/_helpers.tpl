@@ -180,12 +180,14 @@ annotations:
 {{- if not .Values.postgres.url }}
 {{- fail "postgres.url: must be given with store: postgres" }}
 {{- end }}
-{{- if regexMatch "^[a-z]+://[^/@]*:[^/@]*@" .Values.postgres.url }}
+{{- if regexMatch "^[a-z]+://[^/@]*:[^/@]*@|[?&](ssl)?password=" .Values.postgres.url }}
 {{- fail "postgres.url: must not hold the password; name a Secret with postgres.existingSecret" }}
 {{- end }}
 {{- else if .Values.postgres.url }}
 {{- fail "postgres.url: must be empty with store: sqlite" }}
 {{- end }}
+{{- include "token-service.checkOptions" (dict "root" . "path" "options" "options" .Values.options) }}
+{{- include "token-service.checkOptions" (dict "root" . "path" "gateway.options" "options" .Values.gateway.options) }}
 {{- if and .Values.postgres.directUrl (ne .Values.options.postgresPooler "transaction") }}
 {{- fail "postgres.directUrl: must be given together with options.postgresPooler: transaction" }}
 {{- end }}
@@ -201,15 +203,62 @@ annotations:
 {{- if and (ne .Values.tls.clientAuth "none") (not (include "token-service.tlsSecret" .)) }}
 {{- fail (printf "tls.clientAuth: must be none without tls.existingSecret and tls.certManager.enabled, got %s" .Values.tls.clientAuth) }}
 {{- end }}
+{{- if and .Values.tls.certManager.enabled (regexMatch "^[0-9]+h$" .Values.tls.certManager.duration) (regexMatch "^[0-9]+h$" .Values.tls.certManager.renewBefore) }}
+{{- if ge (trimSuffix "h" .Values.tls.certManager.renewBefore | int) (trimSuffix "h" .Values.tls.certManager.duration | int) }}
+{{- fail (printf "tls.certManager.renewBefore: must be less than tls.certManager.duration, %s, got %s" .Values.tls.certManager.duration .Values.tls.certManager.renewBefore) }}
+{{- end }}
+{{- end }}
 {{- if and .Values.options.externalIssuer (not (and .Values.options.externalAudience .Values.externalJwks.name)) }}
 {{- fail "options.externalIssuer: must be given together with options.externalAudience and externalJwks.name" }}
 {{- end }}
 {{- if and .Values.gateway.autoscaling.enabled (not .Values.gateway.enabled) }}
 {{- fail "gateway.autoscaling.enabled: must be false without gateway.enabled" }}
 {{- end }}
+{{- range $path, $pods := dict "" .Values "gateway." .Values.gateway }}
+{{- $scale := $pods.autoscaling }}
+{{- if $scale.enabled }}
+{{- if lt (int $scale.maxReplicas) (int $scale.minReplicas) }}
+{{- fail (printf "%sautoscaling.maxReplicas: must be %sautoscaling.minReplicas, %d, or more, got %d" $path $path (int $scale.minReplicas) (int $scale.maxReplicas)) }}
+{{- end }}
+{{- if not (or $scale.targetCPUUtilizationPercentage $scale.metrics) }}
+{{- fail (printf "%sautoscaling.metrics: must say what to scale by when targetCPUUtilizationPercentage is 0" $path) }}
+{{- end }}
+{{- if and $scale.targetCPUUtilizationPercentage (not (dig "requests" "cpu" "" ($pods.resources | default dict))) }}
+{{- fail (printf "%sresources.requests.cpu: must be given with %sautoscaling.targetCPUUtilizationPercentage, which is a part of it" $path $path) }}
+{{- end }}
+{{- end }}
+{{- if and $.Values.serviceMonitor.enabled (not $pods.options.metrics) }}
+{{- fail (printf "%soptions.metrics: must be true with serviceMonitor.enabled" $path) }}
+{{- end }}
+{{- end }}
 {{- with .Values.podDisruptionBudget }}
 {{- if and (ne (toString .minAvailable) "") (ne (toString .maxUnavailable) "") }}
 {{- fail "podDisruptionBudget.minAvailable: must be empty when podDisruptionBudget.maxUnavailable is given" }}
+{{- end }}
+{{- end }}
+{{- with .Values.service }}
+{{- if ne .type "LoadBalancer" }}
+{{- range $name := list "loadBalancerClass" "loadBalancerSourceRanges" }}
+{{- if index $.Values.service $name }}
+{{- fail (printf "service.%s: must be empty unless service.type is LoadBalancer, got type %s" $name $.Values.service.type) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if eq .type "ClusterIP" }}
+{{- if .externalTrafficPolicy }}
+{{- fail "service.externalTrafficPolicy: must be empty with service.type: ClusterIP" }}
+{{- end }}
+{{- range $name := list "grpc" "http" }}
+{{- if (index $.Values.service $name).nodePort }}
+{{- fail (printf "service.%s.nodePort: must be 0 with service.type: ClusterIP" $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and .grpc.nodePort (eq (int .grpc.nodePort) (int .http.nodePort)) }}
+{{- fail (printf "service.http.nodePort: must be another than service.grpc.nodePort, got %d for both" (int .http.nodePort)) }}
+{{- end }}
+{{- if and (eq (int .grpc.port) (int .http.port)) (not $.Values.gateway.enabled) }}
+{{- fail (printf "service.http.port: must be another than service.grpc.port, got %d for both" (int .http.port)) }}
 {{- end }}
 {{- end }}
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
@@ -221,6 +270,33 @@ annotations:
 {{- end }}
 
 {{/* ---- configuration files ---- */}}
+
+{{/* A duration in milliseconds, or a size in bytes. */}}
+{{- define "token-service.amount" -}}
+{{- $units := dict "" 1 "ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000
+  "kB" 1e3 "MB" 1e6 "GB" 1e9 "TB" 1e12 "K" 0x1p10 "M" 0x1p20 "G" 0x1p30 "T" 0x1p40 }}
+{{- mulf (regexFind "^[0-9]+" .) (get $units (regexReplaceAll "^[0-9]+|iB?$" . "")) }}
+{{- end }}
+
+{{/* What the schema cannot say of options: the range of durations and sizes, and what they go with.
+     (dict "path" "options" "options" values "store" store) */}}
+{{- define "token-service.checkOptions" -}}
+{{- $known := get (.root.Files.Get "files/options.json" | fromJson) .path }}
+{{- $path := .path }}{{ $store := .root.Values.store }}
+{{- range $name, $value := .options }}
+{{- with get $known $name }}
+{{- if .range }}
+{{- $amount := kindIs "string" $value | ternary (include "token-service.amount" (toString $value)) $value | float64 }}
+{{- if or (lt $amount (float64 .min)) (and .max (gt $amount (float64 .max))) }}
+{{- fail (printf "%s.%s: must be %s, got %v" $path $name .range $value) }}
+{{- end }}
+{{- end }}
+{{- if and .store (ne .store $store) (ne (toString $value) (toString .default)) }}
+{{- fail (printf "%s.%s: must be given together with store: %s, got %v" $path $name .store $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 
 {{/* Options as the file of --config has them: cacheTtl: 30s -> cache-ttl: "30s"; "" is left out. */}}
 {{- define "token-service.options" -}}
