@@ -174,6 +174,8 @@ def test_alerts_and_dashboard_ask_for_metrics_that_exist(file, metrics):
 def test_alerts_select_the_pods_of_the_release():
     rules = only(render("-f", VALUES[0].parent / "everything.yaml"), "PrometheusRule")["spec"]["groups"][0]["rules"]
     assert len(rules) >= 5 and "TokenServiceDenials" not in [rule["alert"] for rule in rules]
+    # pods of the gateway have such names, too
+    assert 'container="token-service"' in rules[0]["expr"]
     for rule in rules:
         assert 'namespace="default",pod=~"r-token-service-.*"' in rule["expr"]
         assert "{{" not in rule["expr"] and rule["annotations"]["summary"]
