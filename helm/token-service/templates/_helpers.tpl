@@ -37,16 +37,16 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
-{{/* (dict "root" $ "component" "service") */}}
+{{/* (dict "root" $ "component" "service" ["labels" more]): of two for one name the nearer wins, but
+     those that selectors ask for are the chart's. */}}
 {{- define "token-service.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "token-service.selectorLabels" . }}
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
-app.kubernetes.io/part-of: token-service
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-{{- with .root.Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := dict
+  "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
+  "app.kubernetes.io/version" (.root.Chart.AppVersion | replace "+" "_" | trunc 63)
+  "app.kubernetes.io/part-of" "token-service"
+  "app.kubernetes.io/managed-by" .root.Release.Service }}
+{{- $selected := include "token-service.selectorLabels" . | fromYaml }}
+{{- toYaml (mergeOverwrite $own (deepCopy (.root.Values.commonLabels | default dict)) (deepCopy (.labels | default dict)) $selected) }}
 {{- end }}
 
 {{/* metadata of an object: (dict "root" $ "component" C "name" N ["annotations" A] ["labels" L]) */}}
@@ -55,10 +55,7 @@ name: {{ .name }}
 namespace: {{ .root.Release.Namespace }}
 labels:
   {{- include "token-service.labels" . | nindent 2 }}
-  {{- with .labels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
-{{- $annotations := mergeOverwrite (dict) (deepCopy .root.Values.commonAnnotations) (.annotations | default dict) }}
+{{- $annotations := mergeOverwrite (dict) (deepCopy (.root.Values.commonAnnotations | default dict)) (.annotations | default dict) }}
 {{- with $annotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
