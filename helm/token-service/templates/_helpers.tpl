@@ -105,6 +105,28 @@ annotations:
 {{- .Values.service.http.appProtocol | default (include "token-service.scheme" .) }}
 {{- end }}
 
+{{/* What pods listen on: [::] takes IPv4 as well, but not every node has IPv6. */}}
+{{- define "token-service.listenAddress" -}}
+{{- if .Values.listenAddress }}{{ .Values.listenAddress }}
+{{- else if or (has "IPv6" .Values.service.ipFamilies) (hasSuffix "DualStack" .Values.service.ipFamilyPolicy) }}[::]
+{{- else }}0.0.0.0
+{{- end }}
+{{- end }}
+
+{{/* The ports of the database: those that the URLs name for each host, and those that the values add; a
+     list in YAML. */}}
+{{- define "token-service.postgresPorts" -}}
+{{- $ports := list }}
+{{- range .Values.postgres.ports }}{{ $ports = append $ports (int .) }}{{ end }}
+{{- range $url := compact (list .Values.postgres.url .Values.postgres.directUrl) }}
+{{- $hosts := regexReplaceAll "^[a-z]+://([^/?]*@)?([^/?]*).*$" $url "${2}" }}
+{{- range splitList "," $hosts }}
+{{- $ports = append $ports (regexFind ":[0-9]+$" . | trimPrefix ":" | default "5432" | int) }}
+{{- end }}
+{{- end }}
+{{- uniq $ports | toYaml }}
+{{- end }}
+
 {{/* The Service that answers HTTP, and its port. */}}
 {{- define "token-service.httpService" -}}
 {{- if .Values.gateway.enabled }}{{ include "token-service.gatewayName" . }}{{ else }}{{ include "token-service.fullname" . }}{{ end }}
@@ -308,9 +330,19 @@ annotations:
 {{- end }}
 {{- end }}
 
+{{/* Does the cluster know a preStop of `sleep`? Without it the drain delay has it all. */}}
+{{- define "token-service.canSleep" -}}
+{{- if semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version }}true{{ end }}
+{{- end }}
+
 {{/* Replaceable pods leave in turn; a single one has nobody to wait for. */}}
 {{- define "token-service.drain" -}}
-drain-delay: {{ if .alone }}0s{{ else }}{{ .root.Values.drain.delaySeconds }}s{{ end }}
+{{- $drain := .root.Values.drain }}
+{{- $delay := $drain.delaySeconds }}
+{{- if .alone }}{{ $delay = 0 }}
+{{- else if not (include "token-service.canSleep" .root) }}{{ $delay = add $drain.preStopSeconds $drain.delaySeconds }}
+{{- end }}
+drain-delay: {{ $delay }}s
 drain-grace: {{ .root.Values.drain.graceSeconds }}s
 {{- end }}
 
@@ -328,8 +360,8 @@ insecure-plaintext: true
 {{- end }}
 
 {{- define "token-service.config" -}}
-grpc-listen: {{ printf "%s:50051" .Values.listenAddress | quote }}
-http-listen: {{ printf "%s:8080" .Values.listenAddress | quote }}
+grpc-listen: {{ printf "%s:50051" (include "token-service.listenAddress" .) | quote }}
+http-listen: {{ printf "%s:8080" (include "token-service.listenAddress" .) | quote }}
 {{ include "token-service.listenTls" . | trim }}
 data-dir: /var/lib/token-service
 store: {{ .Values.store }}
@@ -362,7 +394,7 @@ roles:
 {{- end }}
 
 {{- define "token-service.gatewayConfig" -}}
-http-listen: {{ printf "%s:8080" .Values.listenAddress | quote }}
+http-listen: {{ printf "%s:8080" (include "token-service.listenAddress" .) | quote }}
 {{ include "token-service.listenTls" . | trim }}
 service: {{ printf "%s.%s.svc:50051" (include "token-service.headlessName" .) .Release.Namespace | quote }}
 {{- if include "token-service.tlsSecret" . }}
@@ -378,9 +410,8 @@ service-name: {{ .Values.tls.serviceName | default (printf "%s.%s.svc" (include 
 
 {{/* ---- parts of pods ---- */}}
 
-{{/* Ignored where the cluster does not know `sleep` yet: there the drain delay has it all. */}}
 {{- define "token-service.preStop" -}}
-{{- if and (not .alone) .root.Values.drain.preStopSeconds (semverCompare ">=1.30.0-0" .root.Capabilities.KubeVersion.Version) }}
+{{- if and (not .alone) .root.Values.drain.preStopSeconds (include "token-service.canSleep" .root) }}
 lifecycle:
   preStop:
     sleep:
