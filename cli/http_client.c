@@ -255,6 +255,28 @@ static void set_http2(struct http_client *c, const char *url)
 		(long)(tls ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE));
 }
 
+/* The request is one to options.server_name, by a connection to the host of @url. */
+static struct curl_slist *set_server_name(struct http_client *c, const char *url)
+{
+	struct curl_slist *list = NULL;
+	char *host = NULL;
+	char *named = NULL;
+	CURLU *u = curl_url();
+	if (curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+		curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+		curl_url_set(u, CURLUPART_HOST, c->options.server_name, 0) == CURLUE_OK &&
+		curl_url_get(u, CURLUPART_URL, &named, 0) == CURLUE_OK) {
+		_cleanup_free_ char *text = xasprintf("::%s:", host);
+		list = curl_slist_append(NULL, text);
+		curl_easy_setopt(c->easy, CURLOPT_CONNECT_TO, list);
+		curl_easy_setopt(c->easy, CURLOPT_URL, named);
+	}
+	curl_free(named);
+	curl_free(host);
+	curl_url_cleanup(u);
+	return list;
+}
+
 static CURLcode exchange(struct http_client *c, const struct http_request *request,
 	const char *method, const char *url, struct str body, struct curl_slist *headers,
 	struct http_response *ret)
@@ -281,11 +303,13 @@ static CURLcode exchange(struct http_client *c, const struct http_request *reque
 	curl_easy_setopt(
 		c->easy, CURLOPT_LOW_SPEED_TIME, (long)(c->options.timeout_ms + 999) / 1000);
 	set_tls(c);
+	struct curl_slist *connect_to = c->options.server_name ? set_server_name(c, url) : NULL;
 	if (request->http2)
 		set_http2(c, url);
 	set_method(c, method, body);
 	struct mono_time start = clock_mono(&clock_system);
 	CURLcode code = curl_easy_perform(c->easy);
+	curl_slist_free_all(connect_to);
 	if (code == CURLE_OK)
 		curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &ret->status);
 	report(c, method, url, code == CURLE_OK ? ret->status : 0,

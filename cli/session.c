@@ -265,6 +265,7 @@ struct http_client *cli_http(struct cli *c)
 	if (!c->http) {
 		const struct http_options options = {.user_agent = "osmo-cli/" CLI_VERSION,
 			.cacert = c->cacert,
+			.server_name = args_value(c->args, "server_name"),
 			.timeout_ms = c->timeout_ms,
 			.on_exchange = log_exchange};
 		c->http = http_client_new(&options);

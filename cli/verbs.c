@@ -320,6 +320,12 @@ static const struct arg check_args[] = {
 		.metavar = "URL",
 		.help = "Where the service speaks gRPC, as http://HOST:PORT or https://HOST:PORT; "
 			"without it only HTTP is tried."},
+	{.names = {"--server-name"},
+		.dest = "server_name",
+		.count = ARG_ONE,
+		.metavar = "NAME",
+		.help = "The name in the service's certificate, if it is not the host of the "
+			"urls."},
 	{.names = {"--token-file"},
 		.dest = "token_file",
 		.count = ARG_ONE,

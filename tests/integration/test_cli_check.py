@@ -48,6 +48,21 @@ def test_it_works_over_tls(osmo, start_service, tmp_path):
     assert "gRPC: not true that a token is made" in untrusted.stderr
 
 
+def test_a_certificate_with_another_name_is_taken_for_it(osmo, start_service, tmp_path):
+    authority = certificates.Authority(tmp_path / "ca")
+    cert, key = authority.issue("server", "tokens.example.com", "DNS:tokens.example.com")
+    service = start_service("--tls-cert-file", cert, "--tls-key-file", key)
+    token = tmp_path / "token"
+    token.write_text(service.admin_token)
+    arguments = ("--cacert", authority.cert, "check", f"https://{service.http}", "--grpc", f"https://{service.grpc}",
+                 "--token-file", token)
+    result = osmo(*arguments, "--server-name", "tokens.example.com")
+    assert result.returncode == 0, result.stderr
+    assert steps(result, "HTTP") == steps(result, "gRPC") == STEPS
+    assert osmo(*arguments).returncode == 10
+    assert osmo(*arguments, "--server-name", "other.example.com").returncode == 10
+
+
 def test_a_token_that_opens_nothing_fails_both_ways(osmo, service, tmp_path):
     path = tmp_path / "token"
     path.write_text("0" * 64)

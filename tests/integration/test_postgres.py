@@ -3,9 +3,12 @@
 connections or not to be written."""
 
 import concurrent.futures
+import contextlib
+import itertools
 import os
 import pathlib
 import signal
+import socket
 import statistics
 import threading
 import time
@@ -617,6 +620,50 @@ def test_a_host_that_has_another_address_is_looked_up_again(own_server, start_re
         assert whoami(service, secret).status_code == 200
     finally:
         standby.stop()
+
+
+@pytest.fixture
+def in_turns():
+    """in_turns(*addresses): an address whose connections lead to each of them in turn, as behind a balancer."""
+    closers = []
+
+    def carry(source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        with contextlib.suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+    def make(*addresses):
+        listener = socket.create_server(("127.0.0.1", 0))
+        closers.append(listener.close)
+
+        def accept():
+            with contextlib.suppress(OSError):
+                for address in itertools.cycle(addresses):
+                    caller, _ = listener.accept()
+                    host, port = address.rsplit(":", 1)
+                    replica = socket.create_connection((host, int(port)))
+                    for pair in ((caller, replica), (replica, caller)):
+                        threading.Thread(target=carry, args=pair, daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        return "{}:{}".format(*listener.getsockname())
+
+    yield make
+    for close in closers:
+        close()
+
+
+def test_a_check_of_replicas_waits_until_all_have_heard(server, pooler, start_replica, unique, in_turns, osmo,
+                                                        tmp_path):
+    """They hear of nothing here but forget after 2 s; over gRPC each call is one to another of them."""
+    options = ("--postgres-pooler", "transaction", "--cache-ttl", "2s")
+    url = pooler.url(server.database(unique("db")))
+    one, two = start_replica(url, *options), start_replica(url, *options)
+    result = osmo("check", f"http://{in_turns(one.http, two.http)}", "--grpc", f"http://{in_turns(one.grpc, two.grpc)}",
+                  "--token-file", tmp_path / "admin")
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 # --- Behind a pooler ---
