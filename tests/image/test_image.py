@@ -17,6 +17,7 @@ import time
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+JUDGES = ROOT / "build/judges/bin"
 PROGRAMS = ("osmo", "token-gateway", "token-service")
 SBOM = "usr/share/doc/token-service/sbom.spdx.json"
 LIMIT = 70_000_000
@@ -187,13 +188,13 @@ def test_each_library_that_is_linked_is_there_and_in_the_bill(image, root):
         if path in image.layers[0]["members"]:
             continue
         assert path in image.layers[1]["members"], f"{path} is missing"
-        entry = listed["/" + path]
+        entry = listed["./" + path]
         sums = {each["algorithm"]: each["checksumValue"] for each in entry["checksums"]}
         data = image.read(path)
         assert sums == {"SHA1": hashlib.sha1(data).hexdigest(), "SHA256": hashlib.sha256(data).hexdigest()}
         package = packages[owner[entry["SPDXID"]]]
         assert package["name"] == "token-service" or path.startswith(libraries)
-    assert set(listed) == {"/" + path for path in seen if path not in image.layers[0]["members"]}, "no idle library"
+    assert set(listed) == {"./" + path for path in seen if path not in image.layers[0]["members"]}, "no idle library"
     # what is in the bill is what scanners are told
     assert {each["name"]: each["versionInfo"] for each in packages.values()
             if each["name"] != "token-service"} == packages_of(image.layers[1])
@@ -202,6 +203,20 @@ def test_each_library_that_is_linked_is_there_and_in_the_bill(image, root):
     assert dependencies == set(packages) - {"SPDXRef-token-service"}
     assert packages["SPDXRef-token-service"]["versionInfo"] == image.config["config"]["Labels"][
         "org.opencontainers.image.version"]
+
+
+def test_the_bill_is_what_spdx_asks_for(image, tmp_path):
+    path = tmp_path / "sbom.spdx.json"
+    path.write_bytes(image.read(SBOM))
+    judged = subprocess.run([JUDGES / "pyspdxtools", "--infile", path], capture_output=True, text=True)
+    assert judged.returncode == 0, judged.stderr
+    bill = json.loads(path.read_text())
+    sums = {each["SPDXID"]: each["checksums"][0]["checksumValue"] for each in bill["files"]}
+    for package in bill["packages"]:
+        files = sorted(sums[each["relatedSpdxElement"]] for each in bill["relationships"]
+                       if (each["spdxElementId"], each["relationshipType"]) == (package["SPDXID"], "CONTAINS"))
+        code = package["packageVerificationCode"]["packageVerificationCodeValue"]
+        assert files and code == hashlib.sha1("".join(files).encode()).hexdigest()
 
 
 def run(root, *command, **options):
