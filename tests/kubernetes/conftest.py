@@ -101,6 +101,7 @@ class Namespace:
                          "--set", "options.maxTokensPerUser=1000000",
                          *(["--wait", "--timeout", "60s"] if wait else []), *arguments, program=program, check=False)
         assert not check or done.returncode == 0, f"{done.stderr}\n{self.kubectl('get', 'pods,pvc,events').stdout}"
+        assert "would violate" not in done.stderr
         return done
 
     def make_secret(self, name, **values):
@@ -167,7 +168,9 @@ NUMBERS = itertools.count(1)
 def namespace(node):
     name = f"t{next(NUMBERS)}"
     node.kubectl("create", "namespace", name)
-    node.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
+    # only a warning tells of what a workload's pods would violate
+    node.kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted",
+                 "pod-security.kubernetes.io/warn=restricted")
     yield Namespace(node, name)
     node.kubectl("delete", "namespace", name, "--wait=false", "--force", "--grace-period=0")
 

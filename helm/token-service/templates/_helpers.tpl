@@ -286,6 +286,16 @@ annotations:
 {{- if and .Values.grpcRoute.enabled (not .Values.grpcRoute.parentRefs) }}
 {{- fail "grpcRoute.parentRefs: must name a Gateway with grpcRoute.enabled" }}
 {{- end }}
+{{- with .Values.grpcRoute }}
+{{- $other := $.Values.httpRoute }}
+{{- if and .enabled $other.enabled (eq (toJson .parentRefs) (toJson $other.parentRefs)) }}
+{{- $shared := or (not .hostnames) (not $other.hostnames) }}
+{{- range .hostnames }}{{ $shared = or $shared (has . $other.hostnames) }}{{ end }}
+{{- if $shared }}
+{{- fail "grpcRoute.hostnames: must be other names than httpRoute.hostnames, or a Gateway takes one of the two routes only" }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{/* ---- configuration files ---- */}}
