@@ -160,7 +160,7 @@ annotations:
 {{- get $memory .key }}
 {{- end }}
 
-{{/* A change of a secret rolls the pods. "" where the cluster cannot be asked. */}}
+{{/* A change of a secret, or of another issuer's keys, rolls the pods. The same where the cluster cannot be asked. */}}
 {{- define "token-service.secretsChecksum" -}}
 {{- $root := . }}
 {{- $parts := list }}
@@ -174,10 +174,13 @@ annotations:
 {{- end }}
 {{- with .Values.postgres.existingSecret }}{{ $parts = append $parts (dict "secret" . "key" $root.Values.postgres.key) }}{{ end }}
 {{- with .Values.jwtKey.existingSecret }}{{ $parts = append $parts (dict "secret" . "key" $root.Values.jwtKey.key) }}{{ end }}
+{{- with .Values.externalJwks }}
+{{- if .name }}{{ $parts = append $parts (dict "kind" .kind "secret" .name "key" .key) }}{{ end }}
+{{- end }}
 {{- $text := "" }}
 {{- range $parts }}
 {{- if kindIs "map" . }}
-{{- $found := lookup "v1" "Secret" $root.Release.Namespace .secret }}
+{{- $found := lookup "v1" (.kind | default "Secret") $root.Release.Namespace .secret }}
 {{- $text = printf "%s %s" $text (index ($found.data | default dict) .key | default "") }}
 {{- else }}
 {{- $text = printf "%s %s" $text . }}
