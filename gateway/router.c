@@ -546,6 +546,10 @@ struct refusal router_match(const struct router *r, struct str method, struct st
 		return refusal_none();
 	}
 
+	if (str_eq(path, STR("*"))) { /* of OPTIONS: the server as a whole (RFC 9110, 9.3.7) */
+		s.allowed = r->methods;
+		return not_allowed(&s, method, arena);
+	}
 	struct str *segments = NULL;
 	bool slash = false;
 	struct status status = split(path, arena, &segments, &s.n_segments, &slash);

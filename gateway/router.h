@@ -67,7 +67,8 @@ struct str router_methods(const struct router *r);
  * goes.
  *
  * 400  a malformed percent-escape; NUL, "." or ".." as a segment, also when encoded; an empty
- * segment; what is not UTF-8 404  no route, also for a trailing slash 405  the path has other
- * methods: refusal.allow names them, in @arena */
+ * segment; what is not UTF-8
+ * 404  no route, also for a trailing slash
+ * 405  the path has other methods, or is "*" and has all: refusal.allow names them, in @arena */
 struct refusal router_match(const struct router *r, struct str method, struct str path,
 	struct arena *arena, struct route_match *ret);

@@ -444,7 +444,8 @@ def test_8_head_is_get_without_the_body(admin, path):
 @pytest.mark.parametrize("method, path, allowed", [
     ("PATCH", "/v1/tokens", {"GET", "HEAD", "POST"}), ("GET", "/v1/tokens/x", {"DELETE", "PATCH"}),
     ("DELETE", "/v1/whoami", {"GET", "HEAD"}), ("PUT", "/api/auth/login", {"GET", "HEAD"}),
-    ("POST", "/metrics", {"GET", "HEAD"}), ("OPTIONS", "/v1/tokens", {"GET", "HEAD", "POST"}),
+    ("POST", "/metrics", {"GET", "HEAD"}), ("OPTIONS", "*", {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}),
+    ("OPTIONS", "/v1/tokens", {"GET", "HEAD", "POST"}),
     ("PATCH", "/api/auth/jwt/access_token", {"GET", "HEAD", "POST"}), ("get", "/v1/tokens", {"GET", "HEAD", "POST"})])
 def test_8_a_wrong_method_is_405_and_says_which_are_right(admin, method, path, allowed):
     reply = admin.request(method, path)
