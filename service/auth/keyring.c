@@ -5,6 +5,7 @@
  *        │
  *        └► take it over ──► (nothing is due) done
  *                       └──► MAKE a key ──► WRITE the record ──► done
+ *                                                └──► (it was changed meanwhile) READ
  *
  * What is due is looked at on every one of them, so that starting, following (each minute) and
  * rotating differ in nothing but who asked. */
@@ -37,6 +38,7 @@ struct request {
 	struct loop_task task;
 	struct keyring *ring;
 	bool start, rotate;
+	struct jwt_key *promotes; /* what it made current when it tried last, or NULL */
 	struct mono_time deadline;
 	store_done_fn *done;
 	void *arg;
@@ -232,6 +234,7 @@ static void answer(struct request *_takes_request, const struct status *status)
 {
 	if (_takes_request->done)
 		_takes_request->done(_takes_request->arg, status);
+	jwt_key_unref(_takes_request->promotes);
 	free(_takes_request);
 }
 
@@ -320,14 +323,20 @@ static char *seal_record(const struct keyring *k, const struct key_record *recor
 
 /* --- Writing --- */
 
+static void read_record(struct keyring *k);
+
 static void on_written(void *arg, const struct status *status)
 {
 	struct keyring *k = arg;
+	if (status->code == STATUS_ABORTED && !k->stopped) {
+		key_record_done(&k->changed);
+		read_record(k);
+		return;
+	}
 	if (!status_is_ok(status)) {
 		finish(k, *status); /* the next look at the store shows what became of it */
 		return;
 	}
-	/* Another replica may have written after us: what counts is read again, soon enough. */
 	key_record_done(&k->record);
 	k->record = k->changed;
 	k->changed = (struct key_record){.n_retired = 0};
@@ -337,10 +346,12 @@ static void on_written(void *arg, const struct status *status)
 	finish(k, status_ok());
 }
 
+/* In the place of what was read. */
 static void write_changed(struct keyring *k)
 {
 	char *sealed = seal_record(k, &k->changed);
-	store_setting_put(k->config.store, SETTING, str_of(sealed), waiter(k), on_written);
+	store_setting_replace(
+		k->config.store, SETTING, str_of(k->sealed), str_of(sealed), waiter(k), on_written);
 	free(sealed);
 }
 
@@ -400,6 +411,8 @@ static void on_next_made(struct loop_task *task)
 			finish(k, status);
 			return;
 		}
+		jwt_key_unref(k->active->promotes);
+		k->active->promotes = jwt_key_ref(k->changed.current.key);
 	} else {
 		key_record_replace_next(&k->changed, key, now_s(k));
 	}
@@ -412,8 +425,11 @@ static enum change what_is_due(const struct keyring *k, bool sealed_by_first)
 {
 	const struct key_record *r = &k->record;
 	int64_t now = now_s(k);
-	if (k->active->rotate)
-		return CHANGE_PROMOTE;
+	if (k->active->rotate) { /* another replica may have done it meanwhile */
+		const struct jwt_key *promotes = k->active->promotes;
+		return promotes && jwt_key_eq(promotes, r->current.key) ? CHANGE_NOTHING
+									: CHANGE_PROMOTE;
+	}
 	if (k->config.existing_only)
 		return CHANGE_NOTHING;
 	if (k->config.key_lifetime_s && now - r->current.since_s >= k->config.key_lifetime_s)
@@ -495,13 +511,18 @@ static void on_read(void *arg, const struct status *status, struct str value)
 		start_maker(k, 2, on_first_made);
 }
 
+static void read_record(struct keyring *k)
+{
+	store_setting_get(k->config.store, SETTING, waiter(k), on_read);
+}
+
 static void begin(struct keyring *k)
 {
 	struct list *link = k->active ? NULL : list_pop(&k->waiting);
 	if (!link)
 		return;
 	k->active = container_of(link, struct request, link);
-	store_setting_get(k->config.store, SETTING, waiter(k), on_read);
+	read_record(k);
 }
 
 /* --- The doors: any thread comes in, the loop goes on --- */

@@ -6,7 +6,8 @@
  * server key, where all replicas find them. The next key is published (JWKS) from the day the
  * current one takes over, so that by the time it signs, everybody knows it; rotation makes the next
  * key current and a new next one. It happens by age, on command, and when the algorithm asked for
- * is another one. Two replicas that rotate at the same moment promote the same key.
+ * is another one. What another replica wrote meanwhile is never written over: two that rotate at
+ * the same moment promote the same key, once.
  *
  * Threads: any, but for making and freeing; callbacks run on the loop of the configuration. */
 #pragma once

@@ -39,6 +39,7 @@ const char *store_op_name(enum store_op_type type)
 		[STORE_OP_SETTING_GET] = "setting_get",
 		[STORE_OP_SETTING_INIT] = "setting_init",
 		[STORE_OP_SETTING_PUT] = "setting_put",
+		[STORE_OP_SETTING_REPLACE] = "setting_replace",
 		[STORE_OP_CHECK] = "check",
 	};
 	return names[type];
@@ -58,6 +59,7 @@ bool store_op_is_write(enum store_op_type type)
 	case STORE_OP_ROLE_DELETE:
 	case STORE_OP_SETTING_INIT:
 	case STORE_OP_SETTING_PUT:
+	case STORE_OP_SETTING_REPLACE:
 		return true;
 	case STORE_OP_TOKEN_BY_HASH:
 	case STORE_OP_TOKEN_BY_NAME:
@@ -236,6 +238,7 @@ static void answer(const struct store_op *op)
 	case STORE_OP_ROLE_PUT:
 	case STORE_OP_ROLE_DELETE:
 	case STORE_OP_SETTING_PUT:
+	case STORE_OP_SETTING_REPLACE:
 	case STORE_OP_CHECK:
 		op->done.plain(op->waiter.arg, &op->status);
 		break;
@@ -363,6 +366,7 @@ void store_tell(const struct store *s, const struct store_op *op)
 	case STORE_OP_SETTING_GET:
 	case STORE_OP_SETTING_INIT:
 	case STORE_OP_SETTING_PUT:
+	case STORE_OP_SETTING_REPLACE:
 	case STORE_OP_CHECK:
 	case STORE_OP_COUNT:
 		break;
@@ -620,12 +624,15 @@ void store_role_delete(
 
 /* --- Settings --- */
 
-static struct store_op *setting_op(
-	enum store_op_type type, struct str name, struct str value, struct store_waiter waiter)
+static const struct str no_text = {NULL, 0};
+
+static struct store_op *setting_op(enum store_op_type type, struct str name, struct str old,
+	struct str value, struct store_waiter waiter)
 {
-	struct store_op *op = op_new(type, waiter, 2, name.n + value.n);
+	struct store_op *op = op_new(type, waiter, 3, name.n + old.n + value.n);
 	char *at = op->texts;
 	op->in.setting.name = pack(&at, name);
+	op->in.setting.old = pack(&at, old);
 	op->in.setting.value = pack(&at, value);
 	return op;
 }
@@ -633,7 +640,7 @@ static struct store_op *setting_op(
 void store_setting_get(
 	struct store *s, struct str name, struct store_waiter waiter, store_setting_fn *done)
 {
-	struct store_op *op = setting_op(STORE_OP_SETTING_GET, name, (struct str){NULL, 0}, waiter);
+	struct store_op *op = setting_op(STORE_OP_SETTING_GET, name, no_text, no_text, waiter);
 	op->done.setting = done;
 	submit(s, op);
 }
@@ -641,7 +648,7 @@ void store_setting_get(
 void store_setting_init(struct store *s, struct str name, struct str value,
 	struct store_waiter waiter, store_setting_fn *done)
 {
-	struct store_op *op = setting_op(STORE_OP_SETTING_INIT, name, value, waiter);
+	struct store_op *op = setting_op(STORE_OP_SETTING_INIT, name, no_text, value, waiter);
 	op->done.setting = done;
 	submit(s, op);
 }
@@ -649,9 +656,23 @@ void store_setting_init(struct store *s, struct str name, struct str value,
 void store_setting_put(struct store *s, struct str name, struct str value,
 	struct store_waiter waiter, store_done_fn *done)
 {
-	struct store_op *op = setting_op(STORE_OP_SETTING_PUT, name, value, waiter);
+	struct store_op *op = setting_op(STORE_OP_SETTING_PUT, name, no_text, value, waiter);
 	op->done.plain = done;
 	submit(s, op);
+}
+
+void store_setting_replace(struct store *s, struct str name, struct str old, struct str value,
+	struct store_waiter waiter, store_done_fn *done)
+{
+	struct store_op *op = setting_op(STORE_OP_SETTING_REPLACE, name, old, value, waiter);
+	op->done.plain = done;
+	submit(s, op);
+}
+
+struct status store_setting_changed(struct str name)
+{
+	return status_error(
+		STATUS_ABORTED, "setting '%.*s' was changed at the same time", STR_ARG(name));
 }
 
 /* --- Health, end --- */

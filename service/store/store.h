@@ -224,6 +224,11 @@ void store_setting_init(struct store *s, struct str name, struct str value,
 	struct store_waiter waiter, store_setting_fn *done);
 void store_setting_put(struct store *s, struct str name, struct str value,
 	struct store_waiter waiter, store_done_fn *done);
+/* Writes @value in the place of @old, as it was read.
+ *
+ * ABORTED  it is not @old any more, or not there: read it again */
+void store_setting_replace(struct store *s, struct str name, struct str old, struct str value,
+	struct store_waiter waiter, store_done_fn *done);
 
 /* --- Health --- */
 

@@ -34,6 +34,7 @@ enum store_op_type {
 	STORE_OP_SETTING_GET,
 	STORE_OP_SETTING_INIT,
 	STORE_OP_SETTING_PUT,
+	STORE_OP_SETTING_REPLACE,
 	STORE_OP_CHECK,
 	STORE_OP_COUNT,
 };
@@ -98,6 +99,7 @@ struct store_op {
 		} role; /* put; delete has the name only */
 		struct {
 			struct str name, value;
+			struct str old; /* replace */
 		} setting;
 	} in;
 
@@ -163,6 +165,8 @@ void store_op_finish_all(struct list *ops);
 struct status store_request_not_known(const struct store_request_id *request);
 /* The error of an insert beyond its limit. */
 struct status store_limit_reached(struct str owner, const struct store_token_limit *limit);
+/* That of a setting that is another one by now. */
+struct status store_setting_changed(struct str name);
 /* Those of a request id that is known: with another content, and for a secret that is no token's
  * any more. */
 struct status store_request_reused(const struct store_request_id *request);

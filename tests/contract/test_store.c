@@ -932,6 +932,21 @@ static void setting_is_read_as_written(void **state)
 	assert_string_equal(text, "");
 }
 
+static void setting_is_replaced_if_it_is_as_it_was_read(void **state)
+{
+	struct store_driver *d = *state;
+	static const char changed[] = "setting 'k' was changed at the same time";
+	char text[64];
+	assert_status(
+		driver_setting_replace(d, "k", STR("one"), STR("two")), STATUS_ABORTED, changed);
+	assert_ok(driver_setting_put(d, "k", STR("one")));
+	assert_ok(driver_setting_replace(d, "k", STR("one"), STR("two")));
+	assert_status(
+		driver_setting_replace(d, "k", STR("one"), STR("three")), STATUS_ABORTED, changed);
+	assert_ok(driver_setting_get(d, "k", text, sizeof text));
+	assert_string_equal(text, "two");
+}
+
 static void first_one_to_set_a_setting_wins(void **state)
 {
 	struct store_driver *d = *state;
@@ -1186,6 +1201,7 @@ int main(void)
 		TEST(roles_come_back_as_they_were_put),
 		TEST(role_is_replaced_and_deleted),
 		TEST(setting_is_read_as_written),
+		TEST(setting_is_replaced_if_it_is_as_it_was_read),
 		TEST(first_one_to_set_a_setting_wins),
 		TEST(of_many_that_want_a_name_one_gets_it),
 		TEST(many_at_once_do_not_get_past_a_limit),

@@ -19,11 +19,16 @@ static const struct fake_settings *fake_of(const struct store *s)
 	return (const void *)s;
 }
 
+static bool is_old(const struct fake_settings *f, const struct store_op *op)
+{
+	return f->value && str_eq(str_of(f->value), op->in.setting.old);
+}
+
 static void run(struct fake_settings *f, struct store_op *op)
 {
 	struct str value = op->in.setting.value;
 	bool init = op->type == STORE_OP_SETTING_INIT && !f->value;
-	if (init || op->type == STORE_OP_SETTING_PUT)
+	if (init || op->type == STORE_OP_SETTING_REPLACE || op->type == STORE_OP_SETTING_PUT)
 		fake_settings_set(&f->store, value.p);
 	op->out.memory = arena_new();
 	op->out.value = f->value ? arena_str(op->out.memory, str_of(f->value)) : STR("");
@@ -35,6 +40,10 @@ static void submit(struct store *s, struct store_op *op)
 	f->count++;
 	if (f->count == f->fail_at) {
 		store_op_finish(op, status_error(f->fail_code, "made to fail"));
+		return;
+	}
+	if (op->type == STORE_OP_SETTING_REPLACE && !is_old(f, op)) {
+		store_op_finish(op, store_setting_changed(op->in.setting.name));
 		return;
 	}
 	run(f, op);

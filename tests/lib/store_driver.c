@@ -547,6 +547,15 @@ struct status driver_setting_put(struct store_driver *d, const char *name, struc
 	return end(&w);
 }
 
+struct status driver_setting_replace(
+	struct store_driver *d, const char *name, struct str old, struct str value)
+{
+	struct wait w = {.latch = NULL};
+	struct store_waiter waiter = begin(d, &w);
+	store_setting_replace(d->store, str_of(name), old, value, waiter, on_done);
+	return end(&w);
+}
+
 struct status driver_check(struct store_driver *d)
 {
 	struct wait w = {.latch = NULL};

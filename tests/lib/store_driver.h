@@ -93,6 +93,8 @@ struct status driver_setting_get(
 struct status driver_setting_init(
 	struct store_driver *d, const char *name, struct str value, char *ret, size_t ret_bytes);
 struct status driver_setting_put(struct store_driver *d, const char *name, struct str value);
+struct status driver_setting_replace(
+	struct store_driver *d, const char *name, struct str old, struct str value);
 struct status driver_check(struct store_driver *d);
 
 /* A token for tests: its hash is a function of owner and name. */

@@ -404,6 +404,14 @@ static void add_setting(struct pg_group *g, struct store_op *op, struct pg_param
 	}
 }
 
+static void add_setting_replace(struct pg_group *g, struct store_op *op, struct pg_params *p)
+{
+	pg_params_text(p, op->in.setting.name);
+	pg_params_text(p, op->in.setting.value);
+	pg_params_text(p, op->in.setting.old);
+	add(g, PG_SETTING_REPLACE, op, p);
+}
+
 static void add_other(struct pg_group *g, struct store_op *op, const char *stripe)
 {
 	_cleanup_pg_params_ struct pg_params p;
@@ -431,6 +439,9 @@ static void add_other(struct pg_group *g, struct store_op *op, const char *strip
 	case STORE_OP_SETTING_INIT:
 	case STORE_OP_SETTING_PUT:
 		add_setting(g, op, &p);
+		break;
+	case STORE_OP_SETTING_REPLACE:
+		add_setting_replace(g, op, &p);
 		break;
 	case STORE_OP_CHECK:
 		add(g, PG_TOUCH, op, NULL);
@@ -607,6 +618,8 @@ static void take(struct pg_group *g, const struct step *step, const PGresult *re
 		take_deletes(g, result);
 	else if (step->id == PG_SETTING_GET)
 		step->op->status = pg_read_take(step->op, result);
+	else if (step->id == PG_SETTING_REPLACE && PQntuples(result) == 0)
+		step->op->status = store_setting_changed(step->op->in.setting.name);
 	else if (step->id == PG_COMMIT)
 		g->committed = strcmp(PQcmdStatus(unconst(result)), "COMMIT") == 0 &&
 			       !g->connection->has_warning;

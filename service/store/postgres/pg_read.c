@@ -105,6 +105,7 @@ void pg_read_add(struct pg_connection *c, const struct store_op *op, struct unix
 	case STORE_OP_ROLE_PUT:
 	case STORE_OP_ROLE_DELETE:
 	case STORE_OP_SETTING_PUT:
+	case STORE_OP_SETTING_REPLACE:
 	case STORE_OP_COUNT:
 		pg_connection_add(c, PG_PROBE, &p);
 		break;
@@ -285,6 +286,7 @@ struct status pg_read_take(struct store_op *op, const PGresult *result)
 	case STORE_OP_ROLE_PUT:
 	case STORE_OP_ROLE_DELETE:
 	case STORE_OP_SETTING_PUT:
+	case STORE_OP_SETTING_REPLACE:
 	case STORE_OP_COUNT:
 		break;
 	}

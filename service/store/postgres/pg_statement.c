@@ -212,6 +212,8 @@ static const struct {
 	[PG_SETTING_PUT] = {"setting_put",
 		"INSERT INTO setting (name, value) VALUES ($1, $2) "
 		"ON CONFLICT (name) DO UPDATE SET value = excluded.value"},
+	[PG_SETTING_REPLACE] = {"setting_replace",
+		"UPDATE setting SET value = $2 WHERE name = $1 AND value = $3 RETURNING 1"},
 	/* clang-format on */
 };
 

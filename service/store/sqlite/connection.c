@@ -98,6 +98,9 @@ static const char *const statement_texts[STATEMENT_ID_COUNT] = {
 				   "ON CONFLICT (name) DO NOTHING",
 	[STATEMENT_SETTING_PUT] = "INSERT INTO setting (name, value) VALUES (?1, ?2) "
 				  "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+	/* That it is the new one already is what a commit did that was said to have failed. */
+	[STATEMENT_SETTING_REPLACE] =
+		"UPDATE setting SET value = ?2 WHERE name = ?1 AND value IN (?2, ?3)",
 };
 
 const char *connection_statement_text(enum statement_id id)

@@ -588,6 +588,16 @@ static struct status setting_init(struct connection *c, struct store_op *op)
 	return setting_get(c, op);
 }
 
+static struct status setting_replace(struct connection *c, const struct store_op *op)
+{
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_SETTING_REPLACE);
+	bind_text(&s, 1, op->in.setting.name);
+	bind_blob(&s, 2, op->in.setting.value.p, op->in.setting.value.n);
+	bind_blob(&s, 3, op->in.setting.old.p, op->in.setting.old.n);
+	TRY(statement_run(&s));
+	return connection_changes(c) > 0 ? status_ok() : store_setting_changed(op->in.setting.name);
+}
+
 /* --- Health and upkeep --- */
 
 static struct status run_plain(struct connection *c, enum statement_id id)
@@ -680,6 +690,8 @@ struct status operation_run(struct connection *c, struct store_op *op, struct un
 		return setting_init(c, op);
 	case STORE_OP_SETTING_PUT:
 		return write_setting(c, op, STATEMENT_SETTING_PUT);
+	case STORE_OP_SETTING_REPLACE:
+		return setting_replace(c, op);
 	case STORE_OP_CHECK:
 		return check(c);
 	case STORE_OP_COUNT:

@@ -432,6 +432,60 @@ static void a_stop_waits_for_what_is_under_way(void **state)
 	assert_int_equal(late.status.code, STATUS_UNAVAILABLE);
 }
 
+static const char *current_of(struct keyring *k, char ret[64])
+{
+	_cleanup_(keyring_state_unrefp) struct keyring_state *s = keyring_get(k);
+	snprintf(ret, 64, "%.*s", STR_ARG(jwt_key_id(s->current)));
+	return ret;
+}
+
+static void what_another_replica_wrote_meanwhile_is_not_written_over(void **state)
+{
+	struct fixture *f = *state;
+	struct keyring *here = new_ring(f, JWT_ES256), *there = new_ring(f, JWT_RS256);
+	assert_ok(start(f, here));
+	/* There another algorithm is asked for, whose key takes its time. */
+	struct wait slow = {.over = false};
+	keyring_start(there, MONO_TIME_NEVER, on_done, &slow);
+	assert_ok(rotate(f, here));
+	assert_false(slow.over);
+	char promoted[64], current[64];
+	current_of(here, promoted);
+	turn(f, &slow.over);
+	assert_ok(slow.status);
+	assert_string_equal(current_of(there, current), promoted);
+	stop(f, there);
+	stop(f, here);
+}
+
+static void two_that_rotate_at_the_same_moment_do_it_once(void **state)
+{
+	struct fixture *f = *state;
+	struct keyring *one = new_ring(f, JWT_ES256), *two = new_ring(f, JWT_ES256);
+	assert_ok(start(f, one));
+	assert_ok(start(f, two));
+	_cleanup_(keyring_state_unrefp) struct keyring_state *before = keyring_get(one);
+	struct wait w[2] = {{.over = false}, {.over = false}};
+	assert_ok(keyring_rotate(one, MONO_TIME_NEVER, on_done, &w[0]));
+	assert_ok(keyring_rotate(two, MONO_TIME_NEVER, on_done, &w[1]));
+	turn(f, &w[0].over);
+	turn(f, &w[1].over);
+	assert_ok(w[0].status);
+	assert_ok(w[1].status);
+	char a[64], b[64];
+	assert_string_equal(current_of(one, a), current_of(two, b));
+	assert_str(jwt_key_id(before->trusted.keys[1]), a); /* the next one, known to all */
+	keyring_follow(one);
+	assert_ok(start(f, one)); /* behind that */
+	_cleanup_(keyring_state_unrefp) struct keyring_state *s1 = keyring_get(one);
+	_cleanup_(keyring_state_unrefp) struct keyring_state *s2 = keyring_get(two);
+	assert_int_equal(s1->trusted.n, 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_true(jwt_key_eq(s1->trusted.keys[i], s2->trusted.keys[i]));
+	stop(f, two);
+	stop(f, one);
+}
+
 static void keys_of_a_file_are_used_as_they_are(void **state)
 {
 	struct fixture *f = *state;
@@ -507,6 +561,8 @@ int main(void)
 		WITH_FIXTURE(a_database_put_back_gets_the_keys_in_use),
 		WITH_FIXTURE(too_many_rotations_lose_no_key),
 		WITH_FIXTURE(a_stop_waits_for_what_is_under_way),
+		WITH_FIXTURE(what_another_replica_wrote_meanwhile_is_not_written_over),
+		WITH_FIXTURE(two_that_rotate_at_the_same_moment_do_it_once),
 		WITH_FIXTURE(keys_of_a_file_are_used_as_they_are),
 		WITH_FIXTURE(key_of_a_file_is_replaced_by_another_of_its_id),
 	};
