@@ -639,11 +639,12 @@ static void on_end(struct pg_unit *u, enum pg_unit_end end)
 {
 	(void)end; /* what was heard before decides */
 	struct pg_group *g = container_of(u, struct pg_group, unit);
-	atomic_fetch_add(&g->shared->groups_ended, 1);
+	struct pg_shared *shared = g->shared;
 	g->done(g->arg, g,
 		g->committed               ? PG_GROUP_COMMITTED
 		: g->failed && g->definite ? PG_GROUP_FAILED
 					   : PG_GROUP_UNKNOWN);
+	atomic_fetch_add(&shared->groups_ended, 1); /* now that its effect is counted */
 }
 
 /* --- Life --- */

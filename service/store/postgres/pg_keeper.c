@@ -101,29 +101,51 @@ static void hear(struct pg_keeper *k)
 
 /* --- What has time --- */
 
+/* What was counted, and which writes of ours that is with. */
+struct count {
+	uint64_t ended, begun;
+	int64_t user_tokens, service_tokens;
+};
+
+static struct count count_now(const struct pg_shared *s)
+{
+	/* In this order: what has ended is in the counts, and has begun. */
+	struct count now = {.ended = atomic_load(&s->groups_ended)};
+	now.user_tokens = atomic_load(&s->user_tokens);
+	now.service_tokens = atomic_load(&s->service_tokens);
+	now.begun = atomic_load(&s->groups_begun);
+	return now;
+}
+
+static void replace(_Atomic int64_t *count, int64_t before, const char *text, bool sure)
+{
+	int64_t value = 0;
+	(void)str_to_i64(str_of(text), &value);
+	if (!sure)
+		atomic_store(count, value);
+	else /* unless one that began just now has been counted */
+		atomic_compare_exchange_strong(count, &before, value);
+}
+
 /* Counts of the database, as long as no write of ours was under way meanwhile: ours are counted
  * already, and the database may or may not have had them when it answered. */
-static void take_counts(
-	struct pg_keeper *k, const PGresult *result, uint64_t begun_before, uint64_t ended_before)
+static void take_counts(struct pg_keeper *k, const PGresult *result, const struct count *before)
 {
 	struct pg_shared *s = k->shared;
-	int64_t users = 0, services = 0;
-	bool sure = begun_before == ended_before && atomic_load(&s->groups_begun) == begun_before;
+	bool sure =
+		before->begun == before->ended && atomic_load(&s->groups_begun) == before->begun;
 	if (!sure && k->unsure++ < UNSURE_MOST)
 		return;
 	k->unsure = 0;
-	(void)str_to_i64(str_of(PQgetvalue(result, 0, 0)), &users);
-	(void)str_to_i64(str_of(PQgetvalue(result, 0, 1)), &services);
-	atomic_store(&s->user_tokens, users);
-	atomic_store(&s->service_tokens, services);
+	replace(&s->user_tokens, before->user_tokens, PQgetvalue(result, 0, 0), sure);
+	replace(&s->service_tokens, before->service_tokens, PQgetvalue(result, 0, 1), sure);
 }
 
 static struct status look_around(struct pg_keeper *k, bool probe)
 {
 	char sql[512], text[128] = "";
 	PGresult *result = NULL;
-	uint64_t ended = atomic_load(&k->shared->groups_ended);
-	uint64_t begun = atomic_load(&k->shared->groups_begun);
+	const struct count before = count_now(k->shared);
 	if (probe) {
 		k->probe++;
 		k->probe_pending = true;
@@ -137,7 +159,7 @@ static struct status look_around(struct pg_keeper *k, bool probe)
 		"FROM counter",
 		text);
 	TRY(run(k, sql, &result));
-	take_counts(k, result, begun, ended);
+	take_counts(k, result, &before);
 	PQclear(result);
 	return status_ok();
 }
