@@ -18,7 +18,7 @@ struct http_client;
 
 struct http_options {
 	const char *user_agent;
-	const char *cacert;      /* a file or a folder (c_rehash) of certificate authorities, or NULL */
+	const char *cacert; /* a file or a folder (c_rehash) of certificate authorities, or NULL */
 	const char *server_name; /* that servers go by instead of the host of their URL, or NULL */
 	unsigned timeout_ms;     /* without any progress */
 	/* Told once per exchange, for logs: @url has no query. NULL is fine. */

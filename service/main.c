@@ -7,6 +7,7 @@
 #include "common/event/stop_signals.h"
 #include "common/program/program_start.h"
 #include "service/commands.h"
+#include "service/domain/token.h"
 #include "service/files.h"
 #include "service/options.h"
 #include "service/service.h"
@@ -202,6 +203,7 @@ static int run(struct options *o)
 		return EXIT_SUCCESS;
 	}
 	struct stop_signals signals;
+	log_hide_secrets(token_secret_find);
 	program_start(&signals, (enum log_level)v->log_level, (enum log_format)v->log_format);
 	program_warn_of_env(&service_option_table);
 	if (options_command(o))

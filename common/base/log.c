@@ -18,6 +18,7 @@ enum {
 
 static _Atomic int least_level = LOG_INFO;
 static _Atomic int line_format = LOG_FORMAT_AUTO;
+static log_find_secret_fn *find_secret;
 
 static const char *const level_names[] = {[LOG_DEBUG] = "debug",
 	[LOG_INFO] = "info",
@@ -30,6 +31,11 @@ void log_setup(enum log_level least, enum log_format format)
 		format = isatty(STDERR_FILENO) ? LOG_FORMAT_LOGFMT : LOG_FORMAT_JSON;
 	atomic_store(&line_format, (int)format);
 	log_set_level(least);
+}
+
+void log_hide_secrets(log_find_secret_fn *find)
+{
+	find_secret = find;
 }
 
 void log_set_level(enum log_level least)
@@ -61,14 +67,37 @@ static bool is_plain(struct str s)
 	return s.n > 0 && s.n <= VALUE_MAX_BYTES;
 }
 
+/* @text with *** for each secret in it; in @memory if there is any. */
+static struct str hide_secrets(struct str text, struct buf *memory)
+{
+	size_t end = 0, at, n;
+	while (find_secret && (at = find_secret(text, end, &n)) < text.n) {
+		buf_append_str(memory, str_sub(text, end, at - end));
+		buf_append_str(memory, STR("***"));
+		end = at + n;
+	}
+	if (!end)
+		return text;
+	buf_append_str(memory, str_sub(text, end, text.n));
+	return buf_str(memory);
+}
+
+static void append_text(struct buf *b, struct str text, bool json)
+{
+	_cleanup_buf_ struct buf memory;
+	buf_init(&memory, SIZE_MAX);
+	struct str shown = hide_secrets(text, &memory);
+	if (!json && is_plain(shown))
+		buf_append_str(b, shown);
+	else
+		append_quoted(b, shown);
+}
+
 static void append_value(struct buf *b, const struct log_field *f, bool json)
 {
 	switch (f->type) {
 	case LOG_FIELD_STR:
-		if (!json && is_plain(f->text))
-			buf_append_str(b, f->text);
-		else
-			append_quoted(b, f->text);
+		append_text(b, f->text, json);
 		break;
 	case LOG_FIELD_I64:
 		buf_printf(b, "%lld", (long long)f->number);

@@ -52,6 +52,12 @@ struct log_field {
 
 /* Before any thread starts. The defaults are LOG_INFO and LOG_FORMAT_AUTO. */
 void log_setup(enum log_level least, enum log_format format);
+/* Finds the next secret in @text from @at on: where it begins, with its length in *@ret_n; text.n
+ * if there is none. */
+typedef size_t(log_find_secret_fn)(struct str text, size_t at, size_t *ret_n);
+/* What @find finds in a value is written as ***: secrets come where nobody expects them, a token
+ * where its name belongs. Before any thread starts. */
+void log_hide_secrets(log_find_secret_fn *find);
 /* Any thread, any time (SIGHUP). */
 void log_set_level(enum log_level least);
 bool log_enabled(enum log_level level);

@@ -196,6 +196,41 @@ bool token_secret_is_well_formed(struct str secret)
 	return is_ours(secret) || (secret.n == 64 && hex_decode(secret, bytes, sizeof bytes));
 }
 
+/* How many characters from @at on are letters or digits. */
+static size_t run_of(struct str text, size_t at)
+{
+	size_t n = 0;
+	while (at + n < text.n && is_alnum(text.p[at + n]))
+		n++;
+	return n;
+}
+
+size_t token_secret_find(struct str text, size_t at, size_t *ret_n)
+{
+	enum {
+		TELLING_CHARS = 16 /* of one that was cut off */
+	};
+	for (size_t n; at < text.n; at += n ? n : 1) {
+		uint8_t bytes[32];
+		n = run_of(text, at);
+		struct str run = str_sub(text, at, n);
+		if (n == 2 * sizeof bytes && hex_decode(run, bytes, sizeof bytes)) {
+			*ret_n = n;
+			return at;
+		}
+		/* "osmo", "_", and the rest */
+		bool is_prefix =
+			n >= prefix.n - 1 &&
+			str_starts_with(str_sub(text, at + n - (prefix.n - 1), text.n), prefix);
+		size_t rest = is_prefix ? run_of(text, at + n + 1) : 0;
+		if (rest >= TELLING_CHARS) {
+			*ret_n = prefix.n + rest;
+			return at + n - (prefix.n - 1);
+		}
+	}
+	return text.n;
+}
+
 struct token_hash token_secret_hash(struct str secret)
 {
 	struct token_hash hash;

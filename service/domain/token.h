@@ -101,6 +101,9 @@ struct secret token_secret_of_bytes(const uint8_t bytes[TOKEN_SECRET_BYTES]);
 /* A secret that a token may have: one of ours with the right checksum, or the 64 hexadecimal digits
  * of an existing OSMO installation. Anything else is no access token and needs no lookup. */
 bool token_secret_is_well_formed(struct str secret);
+/* Finds what may be such a secret, or most of one, in a text from @at on (log_find_secret_fn):
+ * where it begins, with its length in *@ret_n; text.n if there is none. */
+size_t token_secret_find(struct str text, size_t at, size_t *ret_n);
 /* SHA-256 over the text as it is sent; equals what existing OSMO installations store. */
 struct token_hash token_secret_hash(struct str secret);
 bool token_hash_eq(const struct token_hash *a, const struct token_hash *b);

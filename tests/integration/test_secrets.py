@@ -234,6 +234,20 @@ def test_the_search_finds_what_is_there():
     search(needles, "here", b"nothing of it")
 
 
+def test_a_token_that_stands_where_a_name_belongs_is_not_logged(start_service):
+    service = start_service("--access-log", "--log-level", "debug")
+    secret = service.admin_token
+    for method, path in (("DELETE", f"/v1/tokens/{secret}"), ("DELETE", f"/api/auth/access_token/user/{secret}"),
+                         ("DELETE", f"/v1/tokens/{secrets.token_hex(32)}"), ("GET", f"/v1/roles/{secret}"),
+                         ("GET", f"/v1/tokens?user={secret}"), ("GET", f"/v1/tokens?page_token={secret}"),
+                         ("GET", f"/{secret}"), ("GET", f"/v1/tokens?filter=name={secret}")):
+        http1.request(service.http, method, path, token=secret)
+    service.stop()
+    assert '"action_path":"/api/auth/access_token/user/***"' in service.log
+    search([(secret, forms(secret))], "log", service.log.encode())
+    assert not re.search("[0-9a-f]{64}", service.log)
+
+
 def test_what_the_service_keeps_is_nobody_elses_to_read(start_service, start_gateway):
     """Whatever the umask says; and a crash of a program leaves no picture of its memory."""
     umask = os.umask(0)

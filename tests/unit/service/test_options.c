@@ -62,8 +62,7 @@ static void options_that_only_make_sense_together_say_so(void **state)
 	static const char *const arguments[] = {"--store=postgres",
 		"--postgres-url=postgresql://h/d", "--postgres-direct-url=postgresql://h/d",
 		"--external-issuer=x", "--external-jwks-file=x", "--tls-cert-file=x",
-		"--tls-key-file=x",
-		"--grpc-listen=0.0.0.0:1", "--http-listen=0.0.0.0:1"};
+		"--tls-key-file=x", "--grpc-listen=0.0.0.0:1", "--http-listen=0.0.0.0:1"};
 	for (size_t i = 0; i < ARRAY_SIZE(arguments); i++) {
 		_cleanup_(options_freep) struct options *o = NULL;
 		assert_ok(read(arguments[i], &o));

@@ -211,6 +211,29 @@ static void repeated_failures_are_held_back_and_counted(void **state)
 	assert_int_equal(held + lines, 51);
 }
 
+static size_t find_hushed(struct str text, size_t at, size_t *ret_n)
+{
+	for (*ret_n = 6; at + 6 <= text.n; at++)
+		if (str_eq(str_sub(text, at, 6), STR("hushed")))
+			return at;
+	return text.n;
+}
+
+static void what_is_found_to_be_secret_is_hidden(void **state)
+{
+	(void)state;
+	log_hide_secrets(find_hushed);
+	CAPTURED(json, LOG_FORMAT_JSON,
+		log_info("x", LOG_TEXT("a", "hushed"), LOG_TEXT("b", "no \"hushed\" hushedhushe"),
+			LOG_TEXT("c", "said")));
+	assert_non_null(
+		strstr(json.p, "\"a\":\"***\",\"b\":\"no \\\"***\\\" ***hushe\",\"c\":\"said\"}"));
+	CAPTURED(plain, LOG_FORMAT_LOGFMT,
+		log_info("x", LOG_TEXT("a", "/hushed"), LOG_TEXT("b", "")));
+	log_hide_secrets(NULL);
+	assert_non_null(strstr(plain.p, " a=/*** b=\"\"\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +247,7 @@ int main(void)
 		cmocka_unit_test(a_line_that_would_be_too_long_stays_whole),
 		cmocka_unit_test(numbers_that_json_does_not_know_are_null),
 		cmocka_unit_test(what_is_below_the_level_is_not_even_evaluated),
+		cmocka_unit_test(what_is_found_to_be_secret_is_hidden),
 		cmocka_unit_test(repeated_failures_are_held_back_and_counted),
 	};
 	return RUN_TESTS(tests);

@@ -201,9 +201,42 @@ static void a_description_is_text_of_bounded_length(void **state)
 	assert_ok(token_description_check(STR("")));
 }
 
+static void secrets_are_found_in_texts(void **state)
+{
+	(void)state;
+#define S43 "0123456789012345678901234567890123456789012"
+#define HEX64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	static const struct {
+		const char *text;
+		size_t at, n;
+	} cases[] = {
+		{"osmo_" S43 "abcdef", 0, 54},
+		{"/user/osmo_" S43 "abcdef/x", 6, 54},
+		{"xosmo_0123456789abcdef", 1, 21}, /* cut off, and with something before it */
+		{"osmo_0123456789abcde", 20, 0},   /* too short to tell anything */
+		{"osmo_osmo_0123456789abcdef", 5, 21},
+		{"osmo", 4, 0},
+		{"osmo_", 5, 0},
+		{"smo_0123456789abcdef", 20, 0},
+		{"'" HEX64 "'", 1, 64},
+		{HEX64 "0", 65, 0},
+		{"", 0, 0},
+		{"osmo-user, osmo_admin", 21, 0},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		size_t n = 0;
+		struct str text = str_of(cases[i].text);
+		assert_int_equal(token_secret_find(text, 0, &n), cases[i].at);
+		assert_int_equal(n, cases[i].n);
+		if (n)
+			assert_int_equal(token_secret_find(text, cases[i].at + n, &n), text.n);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(secrets_are_found_in_texts),
 		cmocka_unit_test(names_follow_the_rule_of_existing_clients),
 		cmocka_unit_test(a_name_has_at_most_255_bytes),
 		cmocka_unit_test(expiry_lies_after_today_and_within_the_longest_lifetime),
