@@ -87,7 +87,11 @@ struct status server_key_parse(struct str text, struct server_key **ret)
 		if (!line.n)
 			continue;
 		uint8_t key[SERVER_KEY_BYTES];
-		if (!parse_line(line, key))
+		bool ok = parse_line(line, key);
+		if (ok && k->n < SERVER_KEYS_MAX)
+			derive(key, &k->keys[k->n]);
+		secret_wipe(key, sizeof key);
+		if (!ok)
 			return status_error(STATUS_INVALID_ARGUMENT,
 				"line %u is no key: 64 hexadecimal digits, or base64 of %d bytes, "
 				"are expected",
@@ -95,8 +99,7 @@ struct status server_key_parse(struct str text, struct server_key **ret)
 		if (k->n == SERVER_KEYS_MAX)
 			return status_error(STATUS_INVALID_ARGUMENT, "there are more than %d keys",
 				SERVER_KEYS_MAX);
-		derive(key, &k->keys[k->n++]);
-		secret_wipe(key, sizeof key);
+		k->n++;
 	}
 	if (!k->n)
 		return status_error(STATUS_INVALID_ARGUMENT, "there is no key");

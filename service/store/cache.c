@@ -113,10 +113,8 @@ static bool key_eq(const struct cache_key *a, const struct cache_key *b)
 
 /* --- A shard; the caller holds its lock --- */
 
-static struct entry **find(
-	const struct cache *c, struct shard *s, uint64_t place, const struct cache_key *key)
+static struct entry **find(struct shard *s, uint64_t place, const struct cache_key *key)
 {
-	(void)c;
 	struct entry **at = bucket_of(s, place);
 	while (*at && !key_eq(&(*at)->key, key))
 		at = &(*at)->next;
@@ -149,7 +147,7 @@ static void evict(const struct cache *c, struct shard *s, struct pool *pool)
 			list_add_tail(&pool->entries, &e->age);
 			continue;
 		}
-		remove_at(s, find(c, s, place_of(c, &e->key), &e->key));
+		remove_at(s, find(s, place_of(c, &e->key), &e->key));
 		s->evictions++;
 	}
 }
@@ -249,7 +247,7 @@ enum cache_result cache_get(struct cache *c, const struct cache_key *key, struct
 	struct shard *s = shard_of(c, place);
 	enum cache_result result = CACHE_MISS;
 	pthread_mutex_lock(&s->lock);
-	struct entry **at = find(c, s, place, key);
+	struct entry **at = find(s, place, key);
 	struct entry *e = *at;
 	if (e && now.us >= e->until.us) {
 		remove_at(s, at);
@@ -284,7 +282,7 @@ void cache_fill(struct cache *c, const struct cache_key *key, struct cache_ticke
 		return;
 	pthread_mutex_lock(&s->lock);
 	if (s->epoch == ticket.epoch) {
-		struct entry **at = find(c, s, place, key);
+		struct entry **at = find(s, place, key);
 		if (*at)
 			remove_at(s, at);
 		add(c, s, place, key, token, until);
@@ -308,7 +306,7 @@ static void forget(struct cache *c, const struct cache_key *key)
 	struct shard *s = shard_of(c, place);
 	pthread_mutex_lock(&s->lock);
 	s->epoch++;
-	struct entry **at = find(c, s, place, key);
+	struct entry **at = find(s, place, key);
 	if (*at)
 		remove_at(s, at);
 	pthread_mutex_unlock(&s->lock);
@@ -355,7 +353,7 @@ struct token *cache_get_doubted(struct cache *c, const struct cache_key *key, st
 	struct shard *s = shard_of(c, place);
 	struct token *token = NULL;
 	pthread_mutex_lock(&s->lock);
-	const struct entry *e = *find(c, s, place, key);
+	const struct entry *e = *find(s, place, key);
 	if (e && e->token && now.us < e->until.us)
 		token = token_ref(e->token);
 	pthread_mutex_unlock(&s->lock);
