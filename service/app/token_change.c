@@ -72,6 +72,17 @@ static void on_replaced(
 	}
 }
 
+/* A token that had expired and lives again is one more of its owner's. */
+static struct store_token_limit limit_of(
+	const struct work *work, const struct token_fields *from, const struct token_fields *to)
+{
+	const struct date today = date_of(clock_now(work->app->clock));
+	bool lives_again = from->expires.days <= today.days && to->expires.days > today.days;
+	return (struct store_token_limit){
+		lives_again && work->kind == TOKEN_USER ? work->app->max_tokens_per_user : 0,
+		today};
+}
+
 static void on_read(void *arg, const struct status *status, struct token *token)
 {
 	struct work *work = arg;
@@ -91,8 +102,9 @@ static void on_read(void *arg, const struct status *status, struct token *token)
 	}
 	work->request_id.only_again = !status_is_ok(&work->late);
 	_cleanup_(token_unrefp) struct token *to = token_new(&fields);
+	const struct store_token_limit limit = limit_of(work, &token->fields, &fields);
 	store_token_replace(
-		work->app->store, token, to, &work->request_id, work->waiter, on_replaced);
+		work->app->store, token, to, &work->request_id, &limit, work->waiter, on_replaced);
 }
 
 static void read_token(struct work *work)

@@ -445,10 +445,10 @@ void store_token_insert(struct store *s, struct token *token,
 }
 
 void store_token_replace(struct store *s, struct token *old, struct token *token,
-	const struct store_request_id *request_id, struct store_waiter waiter,
-	store_insert_fn *done)
+	const struct store_request_id *request_id, const struct store_token_limit *limit,
+	struct store_waiter waiter, store_insert_fn *done)
 {
-	submit_token(s, old, token, request_id, NULL, waiter, done);
+	submit_token(s, old, token, request_id, limit, waiter, done);
 }
 
 void store_tokens_delete(struct store *s, enum token_kind kind, struct str owner, size_t limit,

@@ -91,14 +91,16 @@ void store_token_insert(struct store *s, struct token *token,
 	struct store_waiter waiter, store_insert_fn *done);
 
 /* Puts @token, of the same kind, owner and name, in the place of @old, as it was read: description,
- * roles, expiry date, hash, old_hash and old_until; the rest stays as it is stored.
+ * roles, expiry date, hash, old_hash and old_until; the rest stays as it is stored. @request_id and
+ * @limit may be NULL; the latter is for one that had expired and lives again.
  *
  * NOT_FOUND  there is none of this name; or what token_insert says of "request_id"
+ * RESOURCE_EXHAUSTED  the owner has @limit of them beside it
  * ABORTED    it is not as @old any more (token_is_unchanged): read it again
  * INVALID_ARGUMENT, FAILED_PRECONDITION  as token_insert */
 void store_token_replace(struct store *s, struct token *old, struct token *token,
-	const struct store_request_id *request_id, struct store_waiter waiter,
-	store_insert_fn *done);
+	const struct store_request_id *request_id, const struct store_token_limit *limit,
+	struct store_waiter waiter, store_insert_fn *done);
 
 /* The callback gets the token that was deleted. NOT_FOUND if there is none. */
 void store_token_delete(struct store *s, enum token_kind kind, struct str owner, struct str name,

@@ -559,6 +559,27 @@ static void limit_counts_the_living_tokens_of_one_owner_and_kind(void **state)
 	assert_ok(driver_insert_limited(d, c, &limit));
 }
 
+static void limit_holds_for_a_token_that_lives_again(void **state)
+{
+	struct store_driver *d = *state;
+	const struct store_token_limit limit = {2, {TODAY}}, none = {0, {TODAY}};
+	_cleanup_(token_unrefp) struct token *expired = make_token(TOKEN_USER, "alice", "x", TODAY),
+					     *again = make_token(
+						     TOKEN_USER, "alice", "x", TODAY + 9),
+					     *other = token_with_hash("x", "2");
+	assert_ok(driver_insert(d, expired));
+	insert(d, TOKEN_USER, "alice", "a", TODAY + 1);
+	insert(d, TOKEN_USER, "alice", "b", TODAY + 1);
+	insert(d, TOKEN_USER, "bob", "b", TODAY + 1);
+	assert_status(driver_replace_limited(d, expired, again, &limit), STATUS_RESOURCE_EXHAUSTED,
+		"alice has 2 access tokens, which is the most a user may have: delete one first");
+	assert_ok(driver_replace_limited(d, expired, other, &none));
+	assert_int_equal(driver_replace_limited(d, expired, again, &limit).code, STATUS_ABORTED);
+	assert_ok(driver_replace(d, other, expired));
+	assert_ok(driver_delete(d, TOKEN_USER, "alice", "a", NULL));
+	assert_ok(driver_replace_limited(d, expired, again, &limit));
+}
+
 static _Atomic int64_t test_now_us;
 
 static struct unix_time test_now(const struct clock *self)
@@ -1189,6 +1210,7 @@ int main(void)
 		TEST(purge_takes_the_longest_expired_first_and_no_other),
 		TEST(use_is_kept_unless_a_recent_one_is),
 		TEST(limit_counts_the_living_tokens_of_one_owner_and_kind),
+		TEST(limit_holds_for_a_token_that_lives_again),
 		TEST(list_of_an_owner_is_in_order_of_bytes),
 		TEST(list_of_all_is_in_order_of_name_and_owner),
 		TEST(list_goes_on_strictly_behind_a_place),

@@ -134,3 +134,23 @@ def test_a_request_that_is_sent_again_past_midnight_gets_its_result(start_servic
             with pytest.raises(grpc.RpcError) as refused:
                 call(method, **fields)
             assert (refused.value.code().name, text in refused.value.details()) == (code, True)
+
+
+def test_a_token_that_expired_lives_again_only_if_its_owner_may_have_one_more(start_service, tmp_path):
+    clock = Jumping(tmp_path)
+    service = start_service("--dev-login", "--max-tokens-per-user", "2", env=clock.env)
+    tomorrow, seconds = until_midnight()
+    alice = [("x-osmo-user", "alice")]
+    with pb.channel(service.grpc) as channel:
+        tokens = pb.Stub(channel, "osmo.token.v1.TokenService")
+        tokens.Set({"name": "short", "expireDate": str(tomorrow)}, metadata=alice)
+        tokens.Set({"name": "long"}, metadata=alice)
+        clock.set(seconds + 60)
+        tokens.Set({"name": "new"}, metadata=alice)
+        again = {"name": "short", "expireDate": str(tomorrow + datetime.timedelta(days=9))}
+        with pytest.raises(grpc.RpcError) as refused:
+            tokens.Rotate(again, metadata=alice)
+        assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        tokens.Rotate({"name": "long"}, metadata=alice)
+        tokens.Delete({"name": "new"}, metadata=alice)
+        assert tokens.Rotate(again, metadata=alice).secret

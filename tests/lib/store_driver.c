@@ -306,7 +306,7 @@ struct status driver_replace_request(struct store_driver *d, struct token *old, 
 {
 	struct wait w = {.latch = NULL};
 	struct store_waiter waiter = begin(d, &w);
-	store_token_replace(d->store, old, token, request, waiter, on_insert);
+	store_token_replace(d->store, old, token, request, NULL, waiter, on_insert);
 	struct status status = end(&w);
 	*ret = w.insert;
 	return status;
@@ -317,6 +317,17 @@ struct status driver_replace(struct store_driver *d, struct token *old, struct t
 	struct store_insert_result result;
 	struct status status = driver_replace_request(d, old, token, NULL, &result);
 	token_unref(result.token);
+	return status;
+}
+
+struct status driver_replace_limited(struct store_driver *d, struct token *old, struct token *token,
+	const struct store_token_limit *limit)
+{
+	struct wait w = {.latch = NULL};
+	struct store_waiter waiter = begin(d, &w);
+	store_token_replace(d->store, old, token, NULL, limit, waiter, on_insert);
+	struct status status = end(&w);
+	token_unref(w.insert.token);
 	return status;
 }
 

@@ -64,6 +64,8 @@ struct status driver_insert_request(struct store_driver *d, struct token *token,
 struct status driver_insert_limited(
 	struct store_driver *d, struct token *token, const struct store_token_limit *limit);
 struct status driver_replace(struct store_driver *d, struct token *old, struct token *token);
+struct status driver_replace_limited(struct store_driver *d, struct token *old, struct token *token,
+	const struct store_token_limit *limit);
 struct status driver_replace_request(struct store_driver *d, struct token *old, struct token *token,
 	const struct store_request_id *request, struct store_insert_result *ret);
 /* *@ret_n: how many; *@ret_last (may be NULL): the last one, with a reference. */

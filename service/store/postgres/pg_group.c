@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum {
-	STEPS_MAX = 2 * PG_GROUP_MAX + 8, /* a setting_init has two */
+	STEPS_MAX = 3 * PG_GROUP_MAX + 8, /* a replace has three */
 	REQUEST_LIFETIME_S = 24 * 3600,
 };
 
@@ -204,6 +204,16 @@ static int compare_keys(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+static void add_locks(struct pg_group *g, const int32_t *keys, size_t n)
+{
+	_cleanup_pg_params_ struct pg_params p;
+	pg_params_init(&p);
+	struct buf *array = pg_params_array(&p, PG_ARRAY_INT, n);
+	for (size_t i = 0; i < n; i++)
+		pg_array_int(array, keys[i]);
+	add(g, PG_OWNERS_LOCK, NULL, &p);
+}
+
 /* In one order for all, so that nobody waits in a circle. False: there is no limit. */
 static bool add_owner_locks(struct pg_group *g)
 {
@@ -220,12 +230,7 @@ static bool add_owner_locks(struct pg_group *g)
 	for (size_t i = 0; i < n; i++)
 		if (!i || keys[i] != keys[distinct - 1])
 			keys[distinct++] = keys[i];
-	_cleanup_pg_params_ struct pg_params p;
-	pg_params_init(&p);
-	struct buf *array = pg_params_array(&p, PG_ARRAY_INT, distinct);
-	for (size_t i = 0; i < distinct; i++)
-		pg_array_int(array, keys[i]);
-	add(g, PG_OWNERS_LOCK, NULL, &p);
+	add_locks(g, keys, distinct);
 	return true;
 }
 
@@ -303,6 +308,8 @@ static void add_replace(struct pg_group *g, struct store_op *op, struct pg_param
 		add_reserve(g, one, clock_now(g->shared->clock));
 		free(one);
 	}
+	if (LIMIT.max)
+		add_locks(g, &(int32_t){lock_of_owner(to)}, 1);
 	pg_params_int(p, to->kind);
 	pg_params_text(p, to->owner);
 	pg_params_text(p, to->name);
@@ -321,6 +328,8 @@ static void add_replace(struct pg_group *g, struct store_op *op, struct pg_param
 	pg_params_bytes(p, REQUEST.salt, sizeof REQUEST.salt);
 	pg_params_text(p, buf_str(&before));
 	pg_params_text(p, buf_str(&after));
+	pg_params_int(p, LIMIT.max > INT32_MAX ? 0 : (int64_t)LIMIT.max);
+	pg_params_int(p, LIMIT.today.days);
 	add(g, PG_TOKEN_REPLACE, op, p);
 }
 

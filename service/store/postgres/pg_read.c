@@ -62,6 +62,8 @@ static void add_resolve(struct pg_connection *c, const struct store_op *op, stru
 	pg_params_int(p, f->kind);
 	pg_params_text(p, f->owner);
 	pg_params_text(p, f->name);
+	const struct token *old = op->in.insert.old;
+	pg_params_bytes(p, old ? old->fields.hash.bytes : NULL, old ? TOKEN_HASH_BYTES : 0);
 	pg_connection_add(c, PG_REQUEST_RESOLVE, p);
 }
 
@@ -175,7 +177,8 @@ static struct status why_not_inserted(const struct store_op *op, bool name_is_th
 	return status_error(STATUS_ALREADY_EXISTS, "token '%.*s' already exists", STR_ARG(f->name));
 }
 
-static struct status why_not_replaced(const struct store_op *op, bool name_is_there, bool hash_is)
+static struct status why_not_replaced(
+	const struct store_op *op, bool name_is_there, bool hash_is, bool old_is)
 {
 	const struct token_fields *f = &op->in.insert.token->fields;
 	if (!name_is_there)
@@ -184,6 +187,8 @@ static struct status why_not_replaced(const struct store_op *op, bool name_is_th
 	if (hash_is && !token_hash_eq(&f->hash, &op->in.insert.old->fields.hash))
 		return status_error(
 			STATUS_ALREADY_EXISTS, "another token has the same secret already");
+	if (old_is && op->in.insert.limit.max) /* nobody else rotated it */
+		return store_limit_reached(f->owner, &op->in.insert.limit);
 	return status_error(
 		STATUS_ABORTED, "token '%.*s' was changed at the same time", STR_ARG(f->name));
 }
@@ -192,19 +197,20 @@ static struct status take_resolve(struct store_op *op, const PGresult *result)
 {
 	const struct store_request_id *request = &op->in.insert.request;
 	enum {
-		TOKEN = 4 /* its first column */
+		TOKEN = 5 /* its first column */
 	};
 	struct pg_row row = pg_row(result, 0);
 	if (PQntuples(result) != 1)
 		return pg_status_damaged();
 	struct str fingerprint = pg_row_text(row, 0), salt = pg_row_text(row, 1);
-	bool name_is_there = pg_row_bool(row, 2), hash_is = pg_row_bool(row, 3);
+	bool name_is_there = pg_row_bool(row, 2), hash_is = pg_row_bool(row, 3),
+	     old_is = pg_row_bool(row, 4);
 	if (!fingerprint.p && request->only_again)
 		return store_request_not_known(request);
 	if (!fingerprint.p)
 		return op->type == STORE_OP_TOKEN_INSERT
 			       ? why_not_inserted(op, name_is_there, hash_is)
-			       : why_not_replaced(op, name_is_there, hash_is);
+			       : why_not_replaced(op, name_is_there, hash_is, old_is);
 	if (salt.n != sizeof op->out.salt)
 		return pg_status_damaged();
 	if (!str_eq(fingerprint,

@@ -84,7 +84,7 @@ static const struct {
 		COUNT("new", "")
 		"SELECT hash, " NOTIFY_TOKEN " FROM new"},
 	/* $10 .. $13 are what it must still be, $14 and $15 the request, $16 its salt; $17 and $18 are
-	 * payloads, of what was and what is. A reservation that led to nothing goes again. */
+	 * payloads, of what was and what is; $19 and $20 as above. A reservation that led to nothing goes again. */
 	[PG_TOKEN_REPLACE] = {"token_replace",
 		"WITH done AS (UPDATE token SET hash = $4, description = $5, roles = $6, "
 		"expires_day = $7, old_hash = NULLIF($8::bytea, ''::bytea), old_until_us = $9 "
@@ -93,6 +93,9 @@ static const struct {
 		"AND ($15 = '' OR EXISTS (SELECT FROM request r WHERE r.principal = $14 "
 		"AND r.id = $15 AND r.token_hash = $4 AND r.salt = $16)) "
 		"AND ($4 = $10 OR NOT EXISTS (SELECT FROM token t WHERE t.hash = $4)) "
+		"AND ($19::bigint = 0 OR (SELECT count(*) FROM (SELECT FROM token t "
+		"WHERE t.kind = $1 AND t.owner = $2 AND t.expires_day > $20 "
+		"LIMIT $19) AS living) < $19) "
 		"RETURNING 1), "
 		"cleaned AS (DELETE FROM request WHERE principal = $14 AND id = $15 "
 		"AND token_hash = $4 AND salt = $16 AND NOT EXISTS (SELECT FROM done)) "
@@ -178,7 +181,9 @@ static const struct {
 	[PG_REQUEST_RESOLVE] = {"request_resolve",
 		"SELECT r.fingerprint, r.salt, "
 		"EXISTS (SELECT FROM token WHERE kind = $5 AND owner = $6 AND name = $7), "
-		"EXISTS (SELECT FROM token WHERE hash = $4), " COLUMNS_OF_T " FROM (SELECT) AS one "
+		"EXISTS (SELECT FROM token WHERE hash = $4), "
+		"EXISTS (SELECT FROM token WHERE kind = $5 AND owner = $6 AND name = $7 AND hash = $8), "
+		COLUMNS_OF_T " FROM (SELECT) AS one "
 		"LEFT JOIN request r ON r.principal = $1 AND r.id = $2 AND r.expires_us > $3 "
 		"LEFT JOIN LATERAL (SELECT " COLUMNS " FROM token WHERE hash = r.token_hash "
 		"UNION ALL SELECT " COLUMNS " FROM token WHERE old_hash = r.token_hash "

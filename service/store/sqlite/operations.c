@@ -196,7 +196,7 @@ static struct status count_up_to(struct connection *c, enum statement_id id,
 	return status_ok();
 }
 
-/* With the new row there. The writer is the only one, so nobody gets in between. */
+/* With the row there as it is to be. The writer is the only one, so nobody gets in between. */
 static struct status check_limit(struct connection *c, const struct store_op *op)
 {
 	const struct token_fields *f = &op->in.insert.token->fields;
@@ -294,6 +294,7 @@ static struct status token_replace(struct connection *c, struct store_op *op, st
 			return status_error(
 				STATUS_ALREADY_EXISTS, "another token has the same secret already");
 		TRY(status);
+		TRY(check_limit(c, op));
 		if (request->id.n)
 			TRY(remember_request(c, op, now));
 	}
