@@ -18,7 +18,8 @@ void process_hold_standard_streams(void);
 struct status process_forbid_core_dumps(void);
 
 /* Opens /dev/null as those of the descriptors 0 to 2 that are closed: else the next file or socket
- * would get the number, and with it the lines of the log. */
+ * would get the number, and with it the lines of the log. (What a library opened before main keeps
+ * its number: gRPC an eventfd.) */
 void process_fill_standard_files(void);
 
 /* Raises the soft limit of open files to the hard one (at most 1,048,576: some container runtimes
