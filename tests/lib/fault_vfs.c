@@ -82,7 +82,7 @@ static int fault(bool writes, int io_error)
 	return count_call(kind, io_error);
 }
 
-/* Of a write. */
+/* Of a call that wants the file to be so long. */
 static int growth_fault(sqlite3_file *f, int64_t end)
 {
 	enum fault_kind kind = (enum fault_kind)atomic_load(&disk.kind);
@@ -299,6 +299,11 @@ static int f_check_reserved(sqlite3_file *f, int *ret)
 
 static int f_control(sqlite3_file *f, int op, void *arg)
 {
+	if (op == SQLITE_FCNTL_SIZE_HINT) {
+		int code = growth_fault(real_of(f), *(const sqlite3_int64 *)arg);
+		if (code != SQLITE_OK)
+			return code;
+	}
 	return real_of(f)->pMethods->xFileControl(real_of(f), op, arg);
 }
 

@@ -18,7 +18,7 @@ void fault_vfs_reset(void);
 enum fault_kind {
 	FAULT_IO,       /* any call: an I/O error */
 	FAULT_FULL,     /* calls that write: the disk is full */
-	FAULT_GROWTH,   /* writes that make a file longer: the disk is full */
+	FAULT_GROWTH,   /* calls that make a file longer: the disk is full */
 	FAULT_READONLY, /* calls that write: it may not be written */
 };
 /* Of the calls of this kind (counted from now, the first is 1) those from @first on fail, @n of

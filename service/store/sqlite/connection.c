@@ -10,6 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
+enum {
+	/* The file has room for what the log holds, also when nobody else has any left. */
+	GROWTH_BYTES = 1 << 20,
+};
+
 #define TOKEN_COLUMNS                                                                              \
 	"hash, kind, owner, name, description, roles, expires_day, created_us, last_used_us, "     \
 	"last_used_from, old_hash, old_until_us"
@@ -273,6 +278,9 @@ static struct status set_up(struct connection *c, const struct connection_option
 	sqlite3_extended_result_codes(c->db, 1);
 	connection_set_busy_timeout(c, o->busy_timeout_ms);
 	sqlite3_wal_hook(c->db, on_commit, c); /* instead of SQLite's own checkpoints */
+
+	int growth = GROWTH_BYTES;
+	sqlite3_file_control(c->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &growth);
 
 	char sql[256];
 	/* A negative cache_size is in KiB. Savepoints keep what they undo in memory. Memory-mapped

@@ -256,7 +256,8 @@ static struct status run_group(struct sqlite_store *s, struct list *group, bool 
 }
 
 /* The disk is full. The log lets go of its room only when it begins anew, so most of it may be of
- * what is in the database already. True: the next transaction may find room. */
+ * what is in the database already, and for the rest the database has grown ahead of its pages.
+ * True: the next transaction may find room. */
 static bool make_room(struct sqlite_store *s)
 {
 	struct connection *c = &s->writing.link.connection;
