@@ -169,7 +169,9 @@ typedef void(store_page_fn)(
 void store_token_list(struct store *s, const struct store_token_query *query,
 	struct store_waiter waiter, store_page_fn *done);
 
-/* How many there are of each kind, from counters kept by the writes; any thread, no I/O. */
+/* How many there are of each kind, from counters kept by the writes; any thread, no I/O. Where
+ * replicas write, too, or one without a pause, it may be off by what is under way for some seconds.
+ */
 struct store_counts {
 	int64_t user_tokens, service_tokens;
 };
