@@ -480,8 +480,10 @@ static void two_that_rotate_at_the_same_moment_do_it_once(void **state)
 	_cleanup_(keyring_state_unrefp) struct keyring_state *s1 = keyring_get(one);
 	_cleanup_(keyring_state_unrefp) struct keyring_state *s2 = keyring_get(two);
 	assert_int_equal(s1->trusted.n, 3);
-	for (size_t i = 0; i < 3; i++)
-		assert_true(jwt_key_eq(s1->trusted.keys[i], s2->trusted.keys[i]));
+	for (size_t i = 0; i < 3;
+		i++) /* who wrote it has the private part of the retired one, too */
+		assert_true(
+			str_eq(jwt_key_id(s1->trusted.keys[i]), jwt_key_id(s2->trusted.keys[i])));
 	stop(f, two);
 	stop(f, one);
 }
