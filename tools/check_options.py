@@ -29,7 +29,7 @@ DOCUMENTS = ("README.md", "HACKING.md", "CHANGELOG.md", "docs/**/*.md", "packagi
              "packaging/systemd/*", "packaging/debian/*.in", "helm/token-service/README.md", "helm/token-service/templates/NOTES.txt", "tests/bench/README.md")
 BUILT_IN = {"help", "version", "completion", "config", "check-config"}
 # Options in the documents that are other programs': of dev, the benchmarks, cmake, ctest, docker, helm, curl and so on.
-OTHERS = {"all", "entrypoint", "input", "only", "preset", "build", "target", "install", "prefix", "dir", "disk", "sync-us", "tokens", "rounds",
+OTHERS = {"all", "entrypoint", "input", "only", "preset", "build", "target", "install", "prefix", "dir", "disk", "sync-us", "tokens", "rounds", "seconds",
           "create", "quiet", "system", "now", "detach", "volumes", "namespace", "set", "from-literal", "no-create-home"}
 OTHER_VARIABLES = {"TOKEN_SERVICE_IMAGE",  # of compose.yaml
                    "TOKEN_SERVICE_THREAD", "TOKEN_SERVICE_ROLES"}  # shown as what is no option

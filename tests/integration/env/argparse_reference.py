@@ -168,6 +168,8 @@ def add_check(modules):
     verb.add_argument("--grpc", metavar="URL",
                       help="Where the service speaks gRPC, as http://HOST:PORT or https://HOST:PORT; "
                            "without it only HTTP is tried.")
+    verb.add_argument("--server-name", metavar="NAME",
+                      help="The name in the service's certificate, if it is not the host of the urls.")
     verb.add_argument("--token-file", metavar="FILE", type=checked_file,
                       help="File containing the access token of somebody who may make tokens.")
 
