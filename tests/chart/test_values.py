@@ -85,6 +85,13 @@ WRONG = [
     ("service.loadBalancerSourceRanges[0]=192.0.2.1", "service/loadBalancerSourceRanges"),
     ("tls.certManager.duration=90d", "tls/certManager/duration"),
     ("clusterDomain=cluster_local", "clusterDomain"),
+    ("sqlite.persistence.size=0Gi", "sqlite/persistence/size"),
+    ("extraVolumes[0].name=tmp", "extraVolumes/0/name"),
+    ("extraEnv[0].name=a=b", "extraEnv/0/name"),
+    ("networkPolicy.from[0].ipBlock.cidr=10.0.0.1", "networkPolicy/from/0/ipBlock/cidr"),
+    ("httpRoute.paths[0]=/a//b", "httpRoute/paths/0"),
+    ("service.grpc.appProtocol=a/b/c", "service/grpc/appProtocol"),
+    ("dnsConfig.nameservers[0]=dns", "dnsConfig/nameservers/0"),
 ]
 
 

@@ -90,10 +90,10 @@ class Namespace:
     def get(self, *arguments):
         return json.loads(self.kubectl("get", *arguments, "-o", "json").stdout)
 
-    def pods(self, release="r"):
-        """Those of the service that are not on their way out."""
+    def pods(self, release="r", component="service"):
+        """Those of the service, or of the gateway, that are not on their way out."""
         return [each for each in self.get("pods", "-l", f"app.kubernetes.io/instance={release},"
-                                          "app.kubernetes.io/component=service")["items"]
+                                          f"app.kubernetes.io/component={component}")["items"]
                 if "deletionTimestamp" not in each["metadata"]]
 
     def install(self, *arguments, release="r", program="helm", wait=True, chart=CHART, check=True):

@@ -133,6 +133,7 @@ def main(grpc_address, http_address, token_file, least):
     report.ended.set()
     for thread in threads:
         thread.join()
+    wait_for_network(grpc_address)  # it may hear of the new pod after helm did
     report.gap = max(report.gap, time.monotonic() - report.last)
     missing = set(report.made) - stored(stub(), secret)
     print(json.dumps({"done": report.done, "lost": report.lost, "gap": report.gap, "made": len(report.made),

@@ -2,6 +2,7 @@
 """Pods that come and go under load: nothing is lost."""
 
 import json
+import subprocess
 import time
 
 import pytest
@@ -24,17 +25,17 @@ def release(request, namespace, on_postgres):
     return values, request.param
 
 
-def names_of(namespace):
-    return {pod["metadata"]["name"] for pod in namespace.pods()}
+def names_of(namespace, component="service"):
+    return {pod["metadata"]["name"] for pod in namespace.pods(component=component)}
 
 
-def wait_for_ready(namespace, number):
+def wait_for_ready(namespace, number, component="service"):
     def all_ready():
-        pods = namespace.pods()
+        pods = namespace.pods(component=component)
         return len(pods) == number and all(
             each["status"] == "True" for pod in pods for each in pod["status"].get("conditions", [])
             if each["type"] == "Ready") and not [
-                pod for pod in namespace.get("pods", "-l", "app.kubernetes.io/component=service")["items"]
+                pod for pod in namespace.get("pods", "-l", f"app.kubernetes.io/component={component}")["items"]
                 if "deletionTimestamp" in pod["metadata"]]
     namespace.wait(f"{number} pods that are ready", all_ready)
 
@@ -77,6 +78,24 @@ def test_scaling_down_loses_nothing(namespace, release):
     check_nothing_was_lost(namespace, report, "scale down")
 
 
+def test_pods_of_the_gateway_that_leave_lose_nothing(namespace, on_postgres):
+    values = [*on_postgres, "--set", "replicas=2", "--set", "gateway.enabled=true"]
+    namespace.install(*values)
+    with namespace.load(least=REQUESTS, gateway=True) as report:
+        namespace.kubectl("delete", "pod", sorted(names_of(namespace, "gateway"))[0], sorted(names_of(namespace))[0],
+                          "--wait=false")
+        time.sleep(1)
+        for component in ("gateway", "service"):
+            wait_for_ready(namespace, 2, component)
+    check_nothing_was_lost(namespace, report, "kubectl delete pod, one of each kind")
+    namespace.install(*values, "--set", "replicas=4", "--set", "gateway.replicas=4")
+    with namespace.load(least=REQUESTS, gateway=True) as report:
+        namespace.install(*values, "--set", "replicas=1", "--set", "gateway.replicas=1")
+        for component in ("gateway", "service"):
+            wait_for_ready(namespace, 1, component)
+    check_nothing_was_lost(namespace, report, "scale down, 4 and 4 to 1 and 1")
+
+
 def test_a_pod_that_is_killed_loses_calls_in_flight_only(namespace, release):
     _, gateway = release
     with namespace.load(least=REQUESTS, gateway=gateway) as report:
@@ -88,14 +107,23 @@ def test_a_pod_that_is_killed_loses_calls_in_flight_only(namespace, release):
     assert len(report["lost"]) <= 11, report["lost"]
 
 
-def test_an_upgrade_on_sqlite_is_away_shortly_and_loses_no_write(namespace):
+def test_changes_on_sqlite_are_away_shortly_and_lose_no_write(namespace):
     values = ["--set", f"sqlite.persistence.storageClass={namespace.make_volume()}"]
     namespace.install(*values)
-    with namespace.load(least=500) as report:
-        namespace.install(*values, *change(1))
-    print(f"sqlite upgrade: away {report['gap']:.2f} s, {report['made']} writes")
-    assert report["gap"] <= 10
-    assert report["made"] and report["missing"] == []
+
+    def delete():
+        namespace.kubectl("delete", "pod", *names_of(namespace), "--wait=false")
+        time.sleep(1)
+        wait_for_ready(namespace, 1)
+    for what, act in {
+            "upgrade": lambda: namespace.install(*values, *change(1), "--set", "commonLabels.team=identity"),
+            "rollback": lambda: namespace.helm("rollback", "r", "1", "--wait", "--timeout", "90s"),
+            "kubectl delete pod": delete}.items():
+        with namespace.load(least=500) as report:
+            act()
+        print(f"sqlite {what}: away {report['gap']:.2f} s, {report['made']} writes")
+        assert report["gap"] <= 10
+        assert report["made"] and report["missing"] == []
 
 
 @pytest.mark.parametrize("program, option", [("helm", "--rollback-on-failure"), ("helm3", "--atomic")])
@@ -120,11 +148,22 @@ def test_a_secret_that_changes_replaces_the_pods(namespace, on_postgres):
               "--set", "encryptionKey.existingSecret=keys"]
     namespace.install(*values)
     before = names_of(namespace)
+    assert (statuses(namespace, first), statuses(namespace, second)) == ({200}, {401})
     namespace.install(*values)
     assert names_of(namespace) == before, "an upgrade that changes nothing replaces nothing"
     namespace.make_secret("keys", admin_token=second, encryption_key="3" * 64)
     namespace.install(*values)
     assert not before & names_of(namespace)
+    assert (statuses(namespace, first), statuses(namespace, second)) == ({401}, {200})
+
+
+def statuses(namespace, token):
+    """What several calls with the token are answered with, each over a connection of its own."""
+    url = f"http://r-token-service.{namespace.name}.svc.cluster.local:8080/v1/whoami"
+    return {int(subprocess.run(
+        namespace.in_client("curl", "-sS", "-m", 20, "-o", "/dev/null", "-w", "%{http_code}",
+                            "-H", f"Authorization: Bearer {token}", url),
+        capture_output=True, text=True, check=True).stdout) for _ in range(6)}
 
 
 def test_evictions_are_held_by_the_budget(namespace, on_postgres):

@@ -5,7 +5,7 @@ import datetime
 
 import pytest
 import yaml
-from conftest import CHART, ROOT
+from conftest import CHART, IMAGE, ROOT
 
 SQLITE_IN_POD = ["--set", "sqlite.persistence.enabled=false"]
 PROGRAMS = ["helm", "helm3"]
@@ -88,6 +88,22 @@ def test_as_a_part_of_another_chart(namespace):
     check_works(namespace)
     namespace.helm("upgrade", "r", parent, *values, "--set", "token-service.enabled=false", "--wait")
     assert namespace.pods() == []
+
+
+def test_twice_in_another_chart(namespace):
+    parent = namespace.folder / "platform"
+    (parent / "charts").mkdir(parents=True)
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
+    (parent / "Chart.yaml").write_text(yaml.safe_dump({
+        "apiVersion": "v2", "name": "platform", "version": "1.0.0", "dependencies": [
+            {"name": "token-service", "version": version, "repository": f"file://{CHART}", "alias": alias}
+            for alias in ("blue", "green")]}))
+    namespace.helm("dependency", "update", parent)
+    namespace.helm("install", "p", parent, "--wait", "--timeout", "60s", *(
+        each for alias in ("blue", "green") for each in (
+            "--set", f"{alias}.image.repository={IMAGE}", "--set", f"{alias}.sqlite.persistence.enabled=false")))
+    assert "Succeeded" in namespace.helm("test", "p").stdout
+    assert namespace.secret("p-blue", "admin-token") != namespace.secret("p-green", "admin-token")
 
 
 def test_uninstall_leaves_what_the_notes_say_and_nothing_else(namespace):

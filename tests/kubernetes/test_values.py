@@ -57,10 +57,23 @@ def certificate(*names):
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode())
 
 
-def make_tls_secret(namespace):
-    pem, key = certificate(*[f"{name}.{namespace.name}.svc" for name in ("r-token-service", "r-token-service-gateway")])
+def make_tls_secret(namespace, *names_held):
+    services = [f"{name}.{namespace.name}.svc" for name in ("r-token-service", "r-token-service-gateway")]
+    pem, key = certificate(*(names_held or services))
     namespace.apply(json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tls"},
                                 "stringData": {"tls.crt": pem, "tls.key": key, "ca.crt": pem}}))
+
+
+def test_a_certificate_may_hold_another_name(namespace):
+    make_tls_secret(namespace, "tokens.example.com")
+    namespace.install("--set", "sqlite.persistence.enabled=false", "--set", "gateway.enabled=true",
+                      "--set", "tls.existingSecret=tls", "--set", "tls.serviceName=tokens.example.com")
+    assert "Succeeded" in namespace.helm("test", "r").stdout
+
+
+def test_a_service_with_ipv6_is_served_over_ipv4_too(namespace):
+    namespace.install("--set", "sqlite.persistence.enabled=false", "--set", "service.ipFamilyPolicy=PreferDualStack")
+    assert "Succeeded" in namespace.helm("test", "r").stdout
 
 
 def names(namespace):
