@@ -37,6 +37,21 @@ static Osmo__Token__V1__Role *role_to_pb(const struct role *role, struct arena *
 	return pb;
 }
 
+static struct status policy_from_pb(const Osmo__Token__V1__Policy *pb, size_t index,
+	struct arena *arena, struct role_policy *ret)
+{
+	struct role_action *actions = arena_calloc(arena, pb->n_actions, sizeof *actions);
+	for (size_t i = 0; i < pb->n_actions; i++) {
+		struct status status = role_action_parse(str_of(pb->actions[i]), &actions[i]);
+		if (status.code != STATUS_OK)
+			return status_invalid(
+				arena_printf(arena, "role.policies[%zu].actions[%zu]", index, i),
+				"%s", status.message);
+	}
+	*ret = (struct role_policy){actions, pb->n_actions};
+	return status_ok();
+}
+
 /* The role of a request; its texts are the message's. */
 static struct status role_from_pb(
 	const Osmo__Token__V1__Role *pb, struct str name, struct arena *arena, struct role *ret)
@@ -47,13 +62,8 @@ static struct status role_from_pb(
 	if (pb->immutable)
 		return status_invalid("role.immutable", "role.immutable cannot be set");
 	struct role_policy *policies = arena_calloc(arena, pb->n_policies, sizeof *policies);
-	for (size_t i = 0; i < pb->n_policies; i++) {
-		const Osmo__Token__V1__Policy *in = pb->policies[i];
-		struct role_action *actions = arena_calloc(arena, in->n_actions, sizeof *actions);
-		for (size_t k = 0; k < in->n_actions; k++)
-			TRY(role_action_parse(str_of(in->actions[k]), &actions[k]));
-		policies[i] = (struct role_policy){actions, in->n_actions};
-	}
+	for (size_t i = 0; i < pb->n_policies; i++)
+		TRY(policy_from_pb(pb->policies[i], i, arena, &policies[i]));
 	*ret = (struct role){.name = name,
 		.description = str_of(pb->description),
 		.policies = policies,
@@ -105,6 +115,16 @@ static void on_put(void *arg, const struct status *status)
 	answer_reply(c, &role_to_pb(kept ? kept : &context->role, c->arena)->base);
 }
 
+/* A field of the role as one of the request, where its name is beside it. */
+static struct status in_request(struct status status, struct arena *arena)
+{
+	bool is_of_role = status.code == STATUS_INVALID_ARGUMENT && status.field[0] &&
+			  !str_eq(str_of(status.field), STR("name"));
+	if (!is_of_role)
+		return status;
+	return status_invalid(arena_printf(arena, "role.%s", status.field), "%s", status.message);
+}
+
 struct call_step role_api_put(void *self, struct call *c)
 {
 	HANDLER_ON_LOOP(c);
@@ -121,7 +141,8 @@ struct call_step role_api_put(void *self, struct call *c)
 		return call_failed(c, parsed);
 	struct store_waiter waiter = answer_waiter(c);
 	waiter.arg = context;
-	return answer_begun(c, role_app_put(api->roles, &context->role, c->arena, waiter, on_put));
+	struct status begun = role_app_put(api->roles, &context->role, c->arena, waiter, on_put);
+	return answer_begun(c, in_request(begun, c->arena));
 }
 
 static void on_delete(void *arg, const struct status *status)

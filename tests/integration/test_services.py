@@ -478,7 +478,9 @@ def test_osmo_admin_is_immutable(api):
 @pytest.mark.parametrize("name, role, field", [
     ("a b", {}, "name"), ("a,b", {}, "name"), ("", {}, "name"), ("r" * 256, {}, "name"),
     ("r", {"name": "other"}, "role.name"), ("r", {"immutable": True}, "role.immutable"),
-    ("r", {"description": "d" * 1025}, "description"),
+    ("r", {"description": "d" * 1025}, "role.description"), ("r", {"policies": [{}] * 1000}, "role.policies"),
+    ("r", {"policies": [{}, {"actions": ["http:/x:Get", "http:/x"]}]}, "role.policies[1].actions[1]"),
+    ("r", {"policies": [{"actions": ["http:/x:Fetch"]}]}, "role.policies[0].actions[0]"),
 ])
 def test_a_role_that_is_wrong_names_its_field(api, name, role, field):
     bad_field(api.roles.Put, {"name": name, "role": role}, field, None, api.admin)
