@@ -303,8 +303,11 @@ struct status connection_open(const struct connection_options *o, struct connect
 	int code = sqlite3_open_v2(o->path, &c->db, flags, o->vfs);
 	struct status status =
 		code == SQLITE_OK ? set_up(c, o) : connection_failed(c, "open", code);
-	if (!status_is_ok(&status))
+	if (!status_is_ok(&status)) {
+		bool damaged = c->damaged;
 		connection_close(c);
+		c->damaged = damaged;
+	}
 	return status;
 }
 

@@ -80,7 +80,8 @@ struct connection {
 	struct sqlite3_stmt *statements[STATEMENT_ID_COUNT];
 };
 
-/* The file must exist; an empty one is a new database.
+/* The file must exist; an empty one is a new database. After an error @ret is closed, and its
+ * .damaged says whether that was why.
  * UNAVAILABLE  it cannot be opened now, or is damaged
  * FAILED_PRECONDITION  it is a database of something else */
 struct status connection_open(const struct connection_options *options, struct connection *ret);

@@ -35,9 +35,11 @@ struct status link_open(struct link *l)
 		l->logged = STATUS_OK;
 		return status;
 	}
-	link_note_damage(l);
-	connection_close(&l->connection);
 	l->opened_before = atomic_load(&l->group->opened);
+	/* A file that never opened is waited for like one that is not there. */
+	if (l->connection.db || l->opened_before)
+		link_note_damage(l);
+	connection_close(&l->connection);
 	l->backoff_ms = l->backoff_ms ? l->backoff_ms * 2 : BACKOFF_LEAST_MS;
 	if (l->backoff_ms > BACKOFF_MOST_MS)
 		l->backoff_ms = BACKOFF_MOST_MS;

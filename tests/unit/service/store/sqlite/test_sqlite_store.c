@@ -293,6 +293,31 @@ static void file_that_is_no_database_is_unavailable_until_it_is_one_again(void *
 	assert_int_equal(store_token_counts(d->store).user_tokens, 2);
 }
 
+/* So that the others, which may still read what they remember of it, are opened again as well. */
+static void connection_tells_that_damage_kept_it_from_opening(void **state)
+{
+	struct store_driver *d = *state;
+	const struct connection_options options = {
+		.path = database_of(d), .read_only = true, .cache_kib = 64};
+	struct connection c;
+	store_driver_close(d);
+	assert_ok(connection_open(&options, &c));
+	assert_false(c.damaged);
+	connection_close(&c);
+
+	char garbage[4096];
+	memset(garbage, 'x', sizeof garbage);
+	overwrite(database_of(d), 0, garbage, sizeof garbage);
+	assert_int_equal(connection_open(&options, &c).code, STATUS_UNAVAILABLE);
+	assert_null(c.db);
+	assert_true(c.damaged);
+	connection_close(&c);
+
+	assert_int_equal(truncate(database_of(d), 0), 0);
+	assert_int_equal(connection_open(&options, &c).code, STATUS_UNAVAILABLE);
+	assert_false(c.damaged); /* empty: it comes, or is put back */
+}
+
 static void damaged_pages_are_unavailable_and_never_a_wrong_answer(void **state)
 {
 	struct store_driver *d = *state;
@@ -441,6 +466,7 @@ int main(void)
 		TEST(schema_is_made_once_and_says_so),
 		TEST(no_statement_reads_more_rows_than_it_gives),
 		TEST(file_that_is_no_database_is_unavailable_until_it_is_one_again),
+		TEST(connection_tells_that_damage_kept_it_from_opening),
 		TEST(damaged_pages_are_unavailable_and_never_a_wrong_answer),
 		TEST(damaged_row_is_unavailable_and_others_are_read),
 		TEST(file_that_was_removed_takes_no_write),
