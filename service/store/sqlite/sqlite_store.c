@@ -50,6 +50,7 @@ struct sqlite_store {
 		struct link link;
 		struct mono_time purge_at;
 		struct mono_time room_at; /* when to try again to make room */
+		bool was_full;            /* and has not been found to have room since */
 	} writing;                        /* writer thread only, once it runs */
 
 	_Atomic int64_t user_tokens, service_tokens;
@@ -207,15 +208,33 @@ static struct status run_members(
 	return status;
 }
 
+/* All of the log is in the database, so that the next commit begins it anew, in the room it has. */
+static bool log_can_begin_anew(struct connection *c)
+{
+	int copied = 0, pages = 0;
+	struct status status = connection_checkpoint(c, &copied, &pages);
+	return status_is_ok(&status) && copied == pages;
+}
+
+/* After a commit. On a disk that was full it may have taken the last room there was, a probe of a
+ * few bytes even more so. */
+static void note_written(struct sqlite_store *s)
+{
+	struct connection *c = &s->writing.link.connection;
+	atomic_fetch_add(&s->commits, 1);
+	if (s->writing.was_full && !log_can_begin_anew(c))
+		return;
+	s->writing.was_full = false;
+	atomic_store(&s->writes_fail, false);
+}
+
 static void after_commit(
 	struct sqlite_store *s, struct list *group, const struct operation_effect *effect)
 {
 	atomic_fetch_add(&s->user_tokens, effect->user_tokens);
 	atomic_fetch_add(&s->service_tokens, effect->service_tokens);
-	if (s->writing.link.connection.has_written) {
-		atomic_store(&s->writes_fail, false);
-		atomic_fetch_add(&s->commits, 1);
-	}
+	if (s->writing.link.connection.has_written)
+		note_written(s);
 	list_for_each (node, group) {
 		const struct store_op *op = container_of(node, struct store_op, link);
 		if (!status_is_ok(&op->status))
@@ -262,11 +281,9 @@ static bool make_room(struct sqlite_store *s)
 {
 	struct connection *c = &s->writing.link.connection;
 	struct mono_time now = clock_mono(s->options.clock);
-	int copied = 0, pages = 0;
 	if (!c->full || now.us < s->writing.room_at.us)
 		return false;
-	struct status status = connection_checkpoint(c, &copied, &pages);
-	if (status_is_ok(&status) && copied == pages)
+	if (log_can_begin_anew(c))
 		return true;
 	s->writing.room_at = mono_time_add_ms(now, ROOM_PAUSE_MS);
 	return false;
@@ -275,6 +292,7 @@ static bool make_room(struct sqlite_store *s)
 static void fail_all(struct sqlite_store *s, struct list *group, struct status status)
 {
 	atomic_store(&s->writes_fail, true);
+	s->writing.was_full = s->writing.was_full || s->writing.link.connection.full;
 	list_for_each (node, group)
 		container_of(node, struct store_op, link)->status = status;
 }
