@@ -140,7 +140,7 @@ static struct status migrate(const struct opened *it)
 	store_check(it->store, (struct store_waiter){it->loops.control, in_ms(OPEN_MS), &sync},
 		sync_on_done);
 	TRY(sync_wait(&sync));
-	printf("the schema has version %d\n", migrations_latest());
+	printf("the schema has version %d\n", migrations_latest(store_name(it->store)));
 	return status_ok();
 }
 

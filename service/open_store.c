@@ -11,7 +11,8 @@ static struct status open_sqlite(const struct open_store_options *o, struct stor
 {
 	return sqlite_store_open(&(struct sqlite_store_options){.data_dir = o->values->data_dir,
 					 .clock = &clock_system,
-					 .beside_service = o->beside_service},
+					 .beside_service = o->beside_service,
+					 .migrates_later = o->migrates_later},
 		ret);
 }
 

@@ -17,6 +17,7 @@ struct open_store_options {
 	const struct service_options *values;
 	const struct program_loops *loops; /* the store lives on them; none runs yet */
 	bool beside_service;               /* for a command that the service may run beside */
+	bool migrates_later;               /* if that takes long; see sqlite_store.h */
 	struct metrics *metrics;           /* told of what is particular to it; or NULL */
 };
 

@@ -181,9 +181,10 @@ static struct status open_storage(struct service *s)
 	const struct service_options *v = s->values;
 	if (v->check_store && v->store == SERVICE_STORE_SQLITE)
 		TRY(commands_check_before_start(v));
-	TRY(open_store(
-		&(struct open_store_options){
-			.values = v, .loops = &s->loops, .metrics = s->metrics},
+	TRY(open_store(&(struct open_store_options){.values = v,
+			       .loops = &s->loops,
+			       .metrics = s->metrics,
+			       .migrates_later = true},
 		&s->store));
 	store_metrics_register(s->store, s->metrics);
 	s->cache = cache_new(&(struct cache_options){

@@ -15,16 +15,26 @@
 
 EMBED(schema_0001_tokens, "0001_tokens.sql");
 EMBED(schema_0002_life_of_tokens, "0002_life_of_tokens.sql");
+EMBED(schema_0003_tokens_in_order, "0003_tokens_in_order.sql");
 
 const struct migration migrations[] = {
-	{1, "tokens", schema_0001_tokens},
-	{2, "life_of_tokens", schema_0002_life_of_tokens},
+	{1, "tokens", schema_0001_tokens, NULL},
+	{2, "life_of_tokens", schema_0002_life_of_tokens, NULL},
+	{3, "tokens_in_order", schema_0003_tokens_in_order, "sqlite"},
 };
 const size_t migrations_count = ARRAY_SIZE(migrations);
 
-int migrations_latest(void)
+bool migration_is_for(const struct migration *m, const char *store)
 {
-	return migrations[migrations_count - 1].version;
+	return !m->only || strcmp(m->only, store) == 0;
+}
+
+int migrations_latest(const char *store)
+{
+	size_t i = migrations_count;
+	while (i > 1 && !migration_is_for(&migrations[i - 1], store))
+		i--;
+	return migrations[i - 1].version;
 }
 
 struct status migration_render(

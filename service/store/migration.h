@@ -8,18 +8,21 @@
 #include "common/base/buf.h"
 #include "common/base/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct migration {
 	int version; /* 1, 2, 3, ... */
 	const char *name;
 	const char *sql;
+	const char *only; /* the store_name() of the one that has this step; NULL: all have it */
 };
 
 extern const struct migration migrations[];
 extern const size_t migrations_count;
-/* The version of a schema that has them all. */
-int migrations_latest(void);
+bool migration_is_for(const struct migration *m, const char *store);
+/* The version of a schema that has all that are for @store. */
+int migrations_latest(const char *store);
 
 /* What stands for the words of the files. */
 struct migration_dialect {

@@ -83,31 +83,44 @@ static double run_inserts(struct store_driver *d, int n_clients)
 
 /* --- Filling the store, past the port --- */
 
-static void fill(const char *folder, int64_t n)
+static void run(sqlite3 *db, const char *sql)
 {
-	char path[256];
-	sqlite3 *db;
+	char *error = NULL;
+	if (sqlite3_exec(db, sql, NULL, NULL, &error) != SQLITE_OK) {
+		fprintf(stderr, "bench_store: %s: %s\n", sql, error);
+		exit(1);
+	}
+}
+
+/* Appends what @query gives, one text a row, each with a semicolon. */
+static void append_statements(sqlite3 *db, const char *query, struct buf *out)
+{
 	sqlite3_stmt *stmt;
-	snprintf(path, sizeof path, "%s/tokens.db", folder);
-	if (sqlite3_open(path, &db) != SQLITE_OK)
+	if (sqlite3_prepare_v2(db, query, -1, &stmt, NULL) != SQLITE_OK)
 		abort();
-	sqlite3_exec(db,
-		"PRAGMA synchronous = OFF; PRAGMA cache_size = -400000; BEGIN; "
-		"DROP INDEX token_by_hash; DROP INDEX token_by_owner; DROP INDEX token_by_name; "
-		"DROP INDEX token_by_old_hash; DROP INDEX token_by_expiry",
-		NULL, NULL, NULL);
+	while (sqlite3_step(stmt) == SQLITE_ROW)
+		buf_printf(out, "%s; ", (const char *)sqlite3_column_text(stmt, 0));
+	sqlite3_finalize(stmt);
+}
+
+/* Of one kind, in the order in which they lie in the file. */
+static void fill_kind(sqlite3 *db, enum token_kind kind, int64_t n)
+{
+	sqlite3_stmt *stmt;
 	sqlite3_prepare_v2(db,
 		"INSERT INTO token (hash, kind, owner, name, description, roles, expires_day, "
 		"created_us, last_used_us) VALUES (?1, ?2, ?3, ?4, 'filled in', "
 		"'[\"osmo-user\"]', 30000, 1780000000000000, 0)",
 		-1, &stmt, NULL);
 	for (int64_t i = 0; i < n; i++) {
+		if ((i % 100 == 0) != (kind == TOKEN_SERVICE))
+			continue;
 		char owner[32], name[32];
 		snprintf(owner, sizeof owner, "u%07lld", (long long)(i / 10));
 		snprintf(name, sizeof name, "t%lld", (long long)(i % 10));
 		struct token_hash hash = make_hash(owner, name);
 		sqlite3_bind_blob(stmt, 1, hash.bytes, sizeof hash.bytes, SQLITE_STATIC);
-		sqlite3_bind_int(stmt, 2, i % 100 == 0 ? TOKEN_SERVICE : TOKEN_USER);
+		sqlite3_bind_int(stmt, 2, kind);
 		sqlite3_bind_text(stmt, 3, owner, -1, SQLITE_STATIC);
 		sqlite3_bind_text(stmt, 4, name, -1, SQLITE_STATIC);
 		if (sqlite3_step(stmt) != SQLITE_DONE)
@@ -115,19 +128,33 @@ static void fill(const char *folder, int64_t n)
 		sqlite3_reset(stmt);
 	}
 	sqlite3_finalize(stmt);
-	char sql[1024];
-	snprintf(sql, sizeof sql,
-		"CREATE UNIQUE INDEX token_by_hash ON token (hash); "
-		"CREATE UNIQUE INDEX token_by_owner ON token (kind, owner, name); "
-		"CREATE INDEX token_by_name ON token (kind, name, owner, expires_day); "
-		"CREATE INDEX token_by_old_hash ON token (old_hash) WHERE old_hash IS NOT NULL; "
-		"CREATE INDEX token_by_expiry ON token (expires_day); "
-		"UPDATE counter SET value = (SELECT count(*) FROM token WHERE kind = 0) "
+}
+
+static void fill(const char *folder, int64_t n)
+{
+	static const char indexes[] = "FROM sqlite_schema WHERE type = 'index' AND tbl_name = "
+				      "'token' AND sql IS NOT NULL";
+	char path[256], query[256];
+	sqlite3 *db;
+	_cleanup_buf_ struct buf drop, make;
+	buf_init(&drop, SIZE_MAX);
+	buf_init(&make, SIZE_MAX);
+	snprintf(path, sizeof path, "%s/tokens.db", folder);
+	if (sqlite3_open(path, &db) != SQLITE_OK)
+		abort();
+	snprintf(query, sizeof query, "SELECT 'DROP INDEX ' || name %s", indexes);
+	append_statements(db, query, &drop);
+	snprintf(query, sizeof query, "SELECT sql %s", indexes);
+	append_statements(db, query, &make);
+	run(db, "PRAGMA synchronous = OFF; PRAGMA cache_size = -400000; BEGIN");
+	run(db, buf_str(&drop).p);
+	fill_kind(db, TOKEN_USER, n);
+	fill_kind(db, TOKEN_SERVICE, n);
+	run(db, buf_str(&make).p);
+	run(db, "UPDATE counter SET value = (SELECT count(*) FROM token WHERE kind = 0) "
 		"WHERE name = 'user_tokens'; "
 		"UPDATE counter SET value = (SELECT count(*) FROM token WHERE kind = 1) "
 		"WHERE name = 'service_tokens'; COMMIT; PRAGMA wal_checkpoint(TRUNCATE)");
-	if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
-		abort();
 	sqlite3_close(db);
 }
 

@@ -3,8 +3,10 @@
 
 import base64
 import concurrent.futures
+import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -16,7 +18,7 @@ import grpc
 import pytest
 import requests
 
-from env import pb, program
+from env import old_schema, pb, program
 
 
 def run(*arguments):
@@ -133,25 +135,43 @@ def test_a_start_that_checks_the_store_serves_a_sound_one(start_service):
     assert '"store.checked"' in service.log
 
 
-def test_migrate_brings_an_old_schema_up_to_date(start_service, tmp_path):
+@pytest.mark.parametrize("version", [1, 2])
+def test_migrate_brings_an_old_schema_up_to_date(start_service, version):
     service = start_service()
     secret = set_tokens(service, ["t"])[0]
     result = run("migrate", "--data-dir", service.data_dir)
     assert result.returncode == 1 and "is in use" in result.stderr
     service.stop()
-    # As the first version of the schema had it.
-    database = sqlite3.connect(service.data_dir / "tokens.db")
-    [[latest]] = database.execute("SELECT max(version) FROM schema_version")
-    for statement in ("DROP INDEX token_by_old_hash", "DROP INDEX token_by_expiry",
-                      "ALTER TABLE token DROP COLUMN last_used_from", "ALTER TABLE token DROP COLUMN old_hash",
-                      "ALTER TABLE token DROP COLUMN old_until_us", "DELETE FROM schema_version WHERE version > 1"):
-        database.execute(statement)
-    database.commit()
-    database.close()
+    database = service.data_dir / "tokens.db"
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        [[latest]] = connection.execute("SELECT max(version) FROM schema_version")
+    old_schema.bring_back(database, version)
+    refused = run("rotate-keys", "--data-dir", service.data_dir)
+    assert refused.returncode == 1 and f"has schema version {version}, this program needs" in refused.stderr
     result = run("migrate", "--data-dir", service.data_dir)
     assert (result.returncode, result.stdout) == (0, f"the schema has version {latest}\n"), result.stderr
     service = start_service(folder=service.folder)
     assert opens(service, secret)
+
+
+def test_a_disk_without_room_for_the_new_schema_is_told(start_service):
+    service = start_service()
+    service.stop()
+    database = service.data_dir / "tokens.db"
+    old_schema.bring_back(database, 2)
+    # As large as half of what is free, all of it a hole: three times that is not there.
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        [page_bytes] = connection.execute("PRAGMA page_size").fetchone()
+        connection.execute("PRAGMA journal_mode = DELETE")
+    pages = min(shutil.disk_usage(service.data_dir).free // page_bytes // 2, 0xffff_fff0)
+    with open(database, "r+b") as file:
+        file.truncate(pages * page_bytes)
+        file.seek(28)  # the header's own count
+        file.write(pages.to_bytes(4, "big"))
+    result = run("migrate", "--data-dir", service.data_dir)
+    assert result.returncode == 1
+    assert re.search(r"has schema version 2, and to bring it to version 3 takes \d+ MB of free disk beside it: "
+                     r"there are \d+ MB", result.stderr), result.stderr
 
 
 @pytest.mark.parametrize("command", ["backup", "check", "migrate"])

@@ -16,7 +16,7 @@ import grpc
 import pytest
 import requests
 
-from env import pb, program
+from env import old_schema, pb, program
 
 AT_ONCE_S = 20 if program.SANITIZED else 4
 
@@ -266,3 +266,59 @@ def test_a_first_start_whose_store_fails_half_way_is_done_again(start_service, t
     store_of(folder).write_bytes(b"")
     service.wait_ready()
     assert list_tokens(service) == ["admin"]
+
+
+# --- A database that takes long to be brought up to date ---
+
+MANY = 120_000  # some 25 MB, which are changed after the start
+
+
+def version_of(folder):
+    with contextlib.closing(sqlite3.connect(store_of(folder))) as connection:
+        [[version]] = connection.execute("SELECT max(version) FROM schema_version")
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert connection.execute("SELECT count(*) FROM token").fetchone() == (MANY + 2,)
+        return version
+
+
+def readiness(service):
+    return requests.get(service.url + "/readyz", timeout=10)
+
+
+def test_a_large_database_of_an_older_version_is_changed_behind_a_start_that_is_alive(start_service, stopped):
+    latest = max(version for version, _, _ in old_schema.steps())
+    why = "the schema of the token store is being brought up to date"
+    old_schema.bring_back(store_of(stopped), 2, old_schema.many_tokens(MANY))
+    service = start_service(folder=stopped)
+    # The machine would have to be very quick to be done by now.
+    ready = readiness(service)
+    assert (ready.status_code, why in ready.text) == (503, True), ready.text
+    assert requests.get(service.url + "/healthz", timeout=10).status_code == 200
+    assert sorted(list_tokens(service)) == ["admin", "kept"]  # what was there is told, and opens
+    with pb.channel(service.grpc) as channel, pytest.raises(grpc.RpcError) as error:
+        pb.Stub(channel, "osmo.token.v1.TokenService").Set({"name": "new"}, token=service.admin_token)
+    assert (error.value.code(), error.value.details()) == (grpc.StatusCode.UNAVAILABLE, why)
+    assert not events(service, "store.migrated")
+    program.wait_until(lambda: readiness(service).status_code == 200, "the change of the schema")
+    [migrated] = events(service, "store.migrated")
+    assert (migrated["from"], migrated["to"]) == (2, latest)
+    assert sorted(list_tokens(service)) == ["admin", "kept"]
+    service.stop()
+    assert version_of(stopped) == latest
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_large_database_is_whole_when_its_change_is_cut_off(start_service, stopped, number):
+    old_schema.bring_back(store_of(stopped), 2, old_schema.many_tokens(MANY))
+    service = start_service(folder=stopped)
+    assert readiness(service).status_code == 503
+    service.signal(number)
+    began = time.monotonic()
+    assert service.wait_exit() == (-number if number == signal.SIGKILL else 0)
+    assert time.monotonic() - began < AT_ONCE_S
+    assert version_of(stopped) == 2
+    service = start_service(folder=stopped)
+    program.wait_until(lambda: readiness(service).status_code == 200, "the change of the schema")
+    assert sorted(list_tokens(service)) == ["admin", "kept"]
+    service.stop()
+    assert version_of(stopped) > 2

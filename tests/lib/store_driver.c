@@ -111,6 +111,7 @@ static struct status open_sqlite(struct store_driver *d)
 		.vfs = d->vfs,
 		.max_waiting = d->max_waiting,
 		.n_readers = d->n_readers,
+		.migrates_later = d->migrates_later,
 		.purge_interval_ms = 5,
 	};
 	return sqlite_store_open(&options, &d->store);

@@ -27,6 +27,7 @@ struct store_driver {
 	const struct clock *clock;
 	size_t max_waiting;
 	int n_readers;
+	bool migrates_later;
 
 	/* PostgreSQL: used instead of a folder if it is set, or if TEST_STORE says so. */
 	struct pg_server *server; /* borrowed */

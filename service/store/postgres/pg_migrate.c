@@ -4,6 +4,7 @@
 #include "common/base/buf.h"
 #include "common/base/log.h"
 #include "service/store/migration.h"
+#include "service/store/postgres/postgres_store.h"
 
 #include <libpq-fe.h>
 
@@ -65,12 +66,13 @@ static struct status apply_missing(struct pg_session *s)
 		"name TEXT NOT NULL, applied_us BIGINT NOT NULL)"));
 	TRY(read_version(s, &version));
 	for (size_t i = 0; i < migrations_count; i++)
-		if (migrations[i].version > version)
+		if (migrations[i].version > version &&
+			migration_is_for(&migrations[i], POSTGRES_STORE_NAME))
 			TRY(apply(s, &migrations[i]));
 	TRY(run(s, "COMMIT"));
-	if (version < migrations_latest())
+	if (version < migrations_latest(POSTGRES_STORE_NAME))
 		log_info("store.migrated", LOG_I64("from", version),
-			LOG_I64("to", migrations_latest()));
+			LOG_I64("to", migrations_latest(POSTGRES_STORE_NAME)));
 	return status_ok();
 }
 
@@ -78,10 +80,10 @@ struct status pg_migrate(struct pg_session *s, bool accept_newer)
 {
 	int version;
 	TRY(read_version(s, &version));
-	if (version > migrations_latest() && !accept_newer)
+	if (version > migrations_latest(POSTGRES_STORE_NAME) && !accept_newer)
 		return status_error(STATUS_FAILED_PRECONDITION,
 			"the database has schema version %d, this program knows versions up to %d: "
 			"start the newer program that wrote it",
-			version, migrations_latest());
-	return version >= migrations_latest() ? status_ok() : apply_missing(s);
+			version, migrations_latest(POSTGRES_STORE_NAME));
+	return version >= migrations_latest(POSTGRES_STORE_NAME) ? status_ok() : apply_missing(s);
 }

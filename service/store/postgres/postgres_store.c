@@ -156,7 +156,7 @@ static void stop(struct store *store, struct loop *home, void (*stopped)(void *a
 }
 
 static const struct store_ops postgres_ops = {
-	.name = "postgres",
+	.name = POSTGRES_STORE_NAME,
 	.submit = submit,
 	.counts = counts,
 	.stats = stats,

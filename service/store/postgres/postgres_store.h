@@ -19,6 +19,9 @@ struct metrics;
 struct pq;
 struct store;
 
+/* What store_name() says of it, and the steps of the schema that it has alone. */
+#define POSTGRES_STORE_NAME "postgres"
+
 struct postgres_store_options {
 	const char *url;           /* see pg_target.h */
 	const char *direct_url;    /* past the pooler, for LISTEN; NULL: there is none */

@@ -49,12 +49,12 @@ static const char *const statement_texts[STATEMENT_ID_COUNT] = {
 		"SELECT count(*) FROM (SELECT 1 FROM token "
 		"WHERE kind = ?1 AND owner = ?2 AND +expires_day > ?4 LIMIT ?3)",
 	[STATEMENT_TOKENS_DELETE] =
-		"DELETE FROM token WHERE rowid IN "
-		"(SELECT rowid FROM token WHERE kind = ?1 AND owner = ?2 LIMIT ?3) "
+		"DELETE FROM token WHERE kind = ?1 AND owner = ?2 AND name IN "
+		"(SELECT name FROM token WHERE kind = ?1 AND owner = ?2 LIMIT ?3) "
 		"RETURNING " TOKEN_COLUMNS,
-	[STATEMENT_TOKENS_PURGE] = "DELETE FROM token WHERE rowid IN "
-				   "(SELECT rowid FROM token WHERE expires_day <= ?1 "
-				   "ORDER BY expires_day LIMIT ?2) RETURNING kind",
+	[STATEMENT_TOKENS_PURGE] =
+		"DELETE FROM token WHERE hash IN (SELECT hash FROM token WHERE expires_day <= ?1 "
+		"ORDER BY expires_day LIMIT ?2) RETURNING kind",
 	[STATEMENT_TOKEN_BY_HASH] = "SELECT " TOKEN_COLUMNS " FROM token WHERE hash = ?1",
 	[STATEMENT_TOKEN_BY_OLD_HASH] = "SELECT " TOKEN_COLUMNS " FROM token WHERE old_hash = ?1",
 	[STATEMENT_TOKEN_BY_NAME] = "SELECT " TOKEN_COLUMNS " FROM token "
@@ -287,9 +287,9 @@ static struct status set_up(struct connection *c, const struct connection_option
 	 * reads would turn a bad sector into a signal. What is deleted is overwritten: the salts of
 	 * requests, which secrets derive from, are to be gone. */
 	snprintf(sql, sizeof sql,
-		"PRAGMA cache_size = -%d; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 0; "
+		"PRAGMA cache_size = -%d; PRAGMA temp_store = %s; PRAGMA mmap_size = 0; "
 		"PRAGMA synchronous = FULL; PRAGMA secure_delete = ON",
-		o->cache_kib);
+		o->cache_kib, o->sorts_on_disk ? "FILE" : "MEMORY");
 	TRY(connection_run(c, sql));
 	TRY(check_identity(c, o));
 	return o->read_only ? connection_run(c, "PRAGMA query_only = ON") : use_log(c, o);

@@ -67,6 +67,7 @@ struct connection_options {
 	const char *vfs;     /* NULL: SQLite's own */
 	bool read_only;      /* for readers; the file is still opened for writing, as WAL needs */
 	int cache_kib;       /* memory for pages */
+	bool sorts_on_disk;  /* what is sorted goes to files, not to memory */
 	int busy_timeout_ms; /* how long to wait for another program that has the file locked */
 };
 

@@ -44,18 +44,22 @@ struct status link_open(struct link *l)
 	if (l->backoff_ms > BACKOFF_MOST_MS)
 		l->backoff_ms = BACKOFF_MOST_MS;
 	l->retry_at = mono_time_add_ms(clock_mono(l->clock), l->backoff_ms);
+	l->refusal = status;
 	return status;
 }
 
-/* Whatever it is (somebody put a newer schema there), callers cannot do anything about it, and the
- * text may name the file: that is for the log, once as long as it stays so. */
-static struct status refuse(struct link *l, const struct status *status)
+/* A status that is not UNAVAILABLE (somebody put a newer schema there) is for the log, once as long
+ * as it stays so: callers cannot do anything about it, and the text may name the file. */
+static void refuse(struct link *l, const struct status *status)
 {
-	if (status->code != STATUS_UNAVAILABLE && l->logged != status->code) {
+	l->refusal = *status;
+	if (status->code == STATUS_UNAVAILABLE)
+		return;
+	if (l->logged != status->code) {
 		l->logged = status->code;
 		log_error("store.refused", LOG_STATUS(status));
 	}
-	return status_error(STATUS_UNAVAILABLE, "the token store cannot be read now");
+	l->refusal = status_error(STATUS_UNAVAILABLE, "the token store cannot be read now");
 }
 
 bool link_is_open(const struct link *l)
@@ -77,15 +81,17 @@ struct status link_use(struct link *l, bool *ret_anew)
 	if (link_is_open(l))
 		return status_ok();
 	link_close(l);
-	struct status status = status_error(STATUS_UNAVAILABLE, "the token store is away");
 	if (!l->backoff_ms || clock_mono(l->clock).us >= l->retry_at.us ||
-		atomic_load(&l->group->opened) != l->opened_before)
-		status = link_open(l);
-	if (!status_is_ok(&status))
-		return refuse(l, &status);
+		atomic_load(&l->group->opened) != l->opened_before) {
+		struct status status = link_open(l);
+		if (!status_is_ok(&status))
+			refuse(l, &status);
+	}
+	if (!l->connection.db)
+		return l->refusal;
 	if (ret_anew)
 		*ret_anew = true;
-	return status;
+	return status_ok();
 }
 
 void link_note_damage(const struct link *l)

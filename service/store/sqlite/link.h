@@ -33,6 +33,7 @@ struct link {
 	uint64_t epoch;
 	int backoff_ms;          /* 0: the last time it worked */
 	enum status_code logged; /* the refusal that the log tells of */
+	struct status refusal;   /* what callers hear until the next try */
 };
 
 /* Closed at first. */

@@ -7,6 +7,7 @@
 #include "service/store/migration.h"
 #include "service/store/sqlite/connection.h"
 #include "service/store/sqlite/operations.h"
+#include "service/store/sqlite/sqlite_store.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -237,11 +238,11 @@ static struct status check_version(struct check *check)
 	int64_t version = 0;
 	TRY(query_int(check->c, "SELECT max(version) FROM schema_version", &version));
 	check->result.schema_version = (int)version;
-	if (version > migrations_latest()) {
+	if (version > migrations_latest(SQLITE_STORE_NAME)) {
 		char text[128];
 		snprintf(text, sizeof text,
 			"the schema has version %lld, this program knows versions up to %d",
-			(long long)version, migrations_latest());
+			(long long)version, migrations_latest(SQLITE_STORE_NAME));
 		report(check, text);
 	}
 	return status_ok();

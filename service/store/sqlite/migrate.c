@@ -2,11 +2,32 @@
 #include "service/store/sqlite/migrate.h"
 
 #include "common/base/buf.h"
+#include "common/base/cleanup.h"
 #include "common/base/log.h"
+#include "common/base/xalloc.h"
 #include "service/store/migration.h"
+#include "service/store/sqlite/sqlite_store.h"
 
+#include <libgen.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
+#include <sys/statvfs.h>
+
+enum {
+	/* A database up to this size is done in a second or two. */
+	SHORT_MAX_BYTES = 16 << 20,
+	/* Also of what is sorted at a time: ten million tokens are merged in two passes. */
+	CACHE_KIB = 8192,
+	BUSY_TIMEOUT_MS = 5000,
+	/* Of the size of the database: the new pages are in the log until they are copied, and what
+	 * is sorted lies beside it. 2.1 were measured. */
+	ROOM_TIMES = 3,
+	/* Instructions of SQLite's machine between two looks at whether to go on; one may write
+	 * pages. */
+	LOOK_INSTRUCTIONS = 1000,
+	TELL_US = 10 * US_PER_S,
+};
 
 static const struct migration_dialect dialect = {
 	.text_type = "TEXT",
@@ -39,6 +60,29 @@ static struct status read_version(struct connection *c, int *ret)
 			 : status_ok();
 }
 
+/* --- While it lasts --- */
+
+struct progress {
+	const struct migrate_options *options;
+	struct mono_time begun, told;
+	int from;
+};
+
+/* For sqlite3_progress_handler: other than 0 ends the statement with SQLITE_INTERRUPT. */
+static int on_progress(void *arg)
+{
+	struct progress *p = arg;
+	const struct migrate_options *o = p->options;
+	struct mono_time now = clock_mono(o->clock);
+	if (now.us - p->told.us >= TELL_US) {
+		p->told = now;
+		log_info("store.migrating", LOG_I64("from", p->from),
+			LOG_I64("to", migrations_latest(SQLITE_STORE_NAME)),
+			LOG_I64("seconds", (now.us - p->begun.us) / US_PER_S));
+	}
+	return o->go_on && !o->go_on(o->arg);
+}
+
 static struct status apply(struct connection *c, const struct migration *m, struct unix_time now)
 {
 	_cleanup_buf_ struct buf sql;
@@ -61,49 +105,120 @@ static struct status apply_missing(struct connection *c, int version, struct uni
 		CONNECTION_APPLICATION_ID);
 	TRY(connection_run(c, sql));
 	for (size_t i = 0; i < migrations_count; i++)
-		if (migrations[i].version > version)
+		if (migrations[i].version > version &&
+			migration_is_for(&migrations[i], SQLITE_STORE_NAME))
 			TRY(apply(c, &migrations[i], now));
 	return connection_run(c, "COMMIT");
 }
 
+static struct status apply_in_transaction(
+	struct connection *c, int version, const struct migrate_options *o)
+{
+	struct mono_time now = clock_mono(o->clock);
+	struct progress progress = {.options = o, .begun = now, .told = now, .from = version};
+	TRY(connection_run(c, "BEGIN IMMEDIATE"));
+	sqlite3_progress_handler(c->db, LOOK_INSTRUCTIONS, on_progress, &progress);
+	struct status status = apply_missing(c, version, clock_now(o->clock));
+	sqlite3_progress_handler(c->db, 0, NULL, NULL);
+	if (!status_is_ok(&status)) {
+		(void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+		return status;
+	}
+	log_info("store.migrated", LOG_I64("from", version),
+		LOG_I64("to", migrations_latest(SQLITE_STORE_NAME)),
+		LOG_I64("seconds", (clock_mono(o->clock).us - now.us) / US_PER_S));
+	/* Gives a new file its room; one that fails was logged, and is done again later. */
+	(void)connection_checkpoint(c, NULL, NULL).code;
+	return status_ok();
+}
+
+/* --- A database that has something in it --- */
+
+static struct status has_room(const char *path, const char *folder, int version, int64_t size)
+{
+	struct statvfs fs;
+	if (statvfs(folder, &fs) != 0)
+		return status_ok(); /* it will be seen */
+	int64_t room = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
+	if (room >= ROOM_TIMES * size)
+		return status_ok();
+	return status_error(STATUS_FAILED_PRECONDITION,
+		"'%s' has schema version %d, and to bring it to version %d takes %lld MB of free "
+		"disk beside it: there are %lld MB",
+		path, version, migrations_latest(SQLITE_STORE_NAME),
+		(long long)(ROOM_TIMES * size / 1000000 + 1), (long long)(room / 1000000));
+}
+
+/* With a connection of its own: one for the day has memory for a few pages, and would sort in it.
+ */
+static struct status migrate_filled(
+	struct connection *c, const struct migrate_options *o, const char *folder, int version)
+{
+	/* The folder is the library's, for all connections; none but these have files of that kind.
+	 */
+	static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+	const struct connection_options options = {.path = o->path,
+		.vfs = o->vfs,
+		.cache_kib = CACHE_KIB,
+		.sorts_on_disk = true,
+		.busy_timeout_ms = BUSY_TIMEOUT_MS};
+	struct connection own;
+	pthread_mutex_lock(&one_at_a_time);
+	sqlite3_temp_directory = sqlite3_mprintf("%s", folder);
+	struct status status = connection_open(&options, &own);
+	if (status_is_ok(&status))
+		status = apply_in_transaction(&own, version, o);
+	c->damaged = c->damaged || own.damaged;
+	connection_close(&own);
+	sqlite3_free(sqlite3_temp_directory);
+	sqlite3_temp_directory = NULL;
+	pthread_mutex_unlock(&one_at_a_time);
+	return status;
+}
+
+/* --- Versions --- */
+
 static struct status read_known_version(struct connection *c, const char *path, int *ret)
 {
+	int latest = migrations_latest(SQLITE_STORE_NAME);
 	TRY(read_version(c, ret));
-	if (*ret > migrations_latest())
+	if (*ret > latest)
 		return status_error(STATUS_FAILED_PRECONDITION,
 			"'%s' has schema version %d, this program knows versions up to %d: start "
 			"the newer program that wrote it",
-			path, *ret, migrations_latest());
+			path, *ret, latest);
 	return status_ok();
 }
 
 struct status migrate_check(struct connection *c, const char *path)
 {
-	int version;
+	int version, latest = migrations_latest(SQLITE_STORE_NAME);
 	TRY(read_known_version(c, path, &version));
-	if (version < migrations_latest())
+	if (version < latest)
 		return status_error(STATUS_FAILED_PRECONDITION,
 			"'%s' has schema version %d, this program needs version %d: start the "
 			"service with it first, or use the program that the service runs",
-			path, version, migrations_latest());
+			path, version, latest);
 	return status_ok();
 }
 
-struct status migrate(struct connection *c, const char *path, struct unix_time now)
+struct status migrate(struct connection *c, const struct migrate_options *o)
 {
 	int version;
-	TRY(read_known_version(c, path, &version));
-	if (version == migrations_latest())
+	int64_t size;
+	TRY(read_known_version(c, o->path, &version));
+	if (version == migrations_latest(SQLITE_STORE_NAME))
 		return status_ok();
+	if (!version)
+		return apply_in_transaction(c, version, o);
 
-	TRY(connection_run(c, "BEGIN IMMEDIATE"));
-	struct status status = apply_missing(c, version, now);
-	if (!status_is_ok(&status)) {
-		(void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
-		return status;
+	_cleanup_free_ char *path = xstrdup(o->path);
+	const char *folder = dirname(path);
+	TRY(connection_size(c, &size));
+	TRY(has_room(o->path, folder, version, size));
+	if (o->later && size > SHORT_MAX_BYTES) {
+		*o->ret_later = true;
+		return status_error(STATUS_UNAVAILABLE, MIGRATE_TEXT);
 	}
-	log_info("store.migrated", LOG_I64("from", version), LOG_I64("to", migrations_latest()));
-	/* Gives a new file its room; one that fails was logged, and is done again later. */
-	(void)connection_checkpoint(c, NULL, NULL).code;
-	return status_ok();
+	return migrate_filled(c, o, folder, version);
 }

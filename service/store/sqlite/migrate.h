@@ -7,7 +7,30 @@
 #include "common/base/status.h"
 #include "service/store/sqlite/connection.h"
 
-/* FAILED_PRECONDITION  the schema is newer than this program; @path is for the message */
-struct status migrate(struct connection *c, const char *path, struct unix_time now);
-/* That nothing is missing: FAILED_PRECONDITION otherwise, and nothing is changed. */
+#include <stdbool.h>
+
+/* What callers hear in the meantime. */
+#define MIGRATE_TEXT "the schema of the token store is being brought up to date"
+
+struct migrate_options {
+	const char *path; /* of the file */
+	const char *vfs;  /* NULL: SQLite's own */
+	const struct clock *clock;
+	/* This is not the time for what takes long: *@ret_later says that it is left for later, and
+	 * the status is UNAVAILABLE. */
+	bool later;
+	bool *ret_later;
+	/* Asked a few times a second while it lasts; false: stop, and leave all as it was. */
+	bool (*go_on)(void *arg);
+	void *arg;
+};
+
+/* What is sorted on the way goes to files beside the database; memory stays small.
+ *
+ * UNAVAILABLE          it cannot be written now; or it is left for later
+ * FAILED_PRECONDITION  the schema is newer than this program, or the disk has no room for the
+ *                      change */
+struct status migrate(struct connection *c, const struct migrate_options *options);
+/* That nothing is missing: FAILED_PRECONDITION otherwise, and nothing is changed. @path is for the
+ * message. */
 struct status migrate_check(struct connection *c, const char *path);

@@ -51,6 +51,8 @@ struct sqlite_store {
 		struct mono_time purge_at;
 		struct mono_time room_at; /* when to try again to make room */
 		bool was_full;            /* and has not been found to have room since */
+		bool has_time;            /* nobody waits for what it does now */
+		bool is_to_migrate;       /* as soon as it has time */
 	} writing;                        /* writer thread only, once it runs */
 
 	_Atomic int64_t user_tokens, service_tokens;
@@ -83,6 +85,21 @@ static struct status prepare_to_read(void *arg, struct connection *c)
 	return operation_read_counters(c, &counts);
 }
 
+/* While the schema is brought up to date, on the thread that does it: who wants to write hears so
+ * at once. */
+static bool refuse_while_migrating(void *arg)
+{
+	struct sqlite_store *s = arg;
+	struct list ops;
+	list_init(&ops);
+	bool open = op_queue_take(&s->writes, GROUP_MAX, 0, &ops);
+	list_for_each (node, &ops)
+		container_of(node, struct store_op, link)->status =
+			status_error(STATUS_UNAVAILABLE, MIGRATE_TEXT);
+	store_op_finish_all(&ops);
+	return open;
+}
+
 static struct status prepare_to_write(void *arg, struct connection *c)
 {
 	struct sqlite_store *s = arg;
@@ -90,7 +107,15 @@ static struct status prepare_to_write(void *arg, struct connection *c)
 	if (s->options.beside_service)
 		TRY(migrate_check(c, s->dir.database));
 	else
-		TRY(migrate(c, s->dir.database, clock_now(s->options.clock)));
+		TRY(migrate(c, &(struct migrate_options){
+				       .path = s->dir.database,
+				       .vfs = s->options.vfs,
+				       .clock = s->options.clock,
+				       .later = s->options.migrates_later && !s->writing.has_time,
+				       .ret_later = &s->writing.is_to_migrate,
+				       .go_on = refuse_while_migrating,
+				       .arg = s,
+			       }));
 	TRY(operation_read_counters(c, &counts));
 	atomic_store(&s->user_tokens, counts.user_tokens);
 	atomic_store(&s->service_tokens, counts.service_tokens);
@@ -253,6 +278,8 @@ static struct status run_group(struct sqlite_store *s, struct list *group, bool 
 	*ret_began = false;
 	if (atomic_load(&s->links.damaged))
 		return damage_status();
+	if (s->writing.is_to_migrate)
+		return s->writing.link.refusal;
 	bool anew;
 	TRY(link_use(&s->writing.link, &anew));
 	if (anew)
@@ -359,9 +386,12 @@ static void upkeep(struct sqlite_store *s)
 	if (atomic_load(&s->links.damaged))
 		return;
 	bool anew;
+	s->writing.has_time = true;
 	struct status status = link_use(&s->writing.link, &anew);
+	s->writing.has_time = false;
 	if (!status_is_ok(&status))
 		return;
+	s->writing.is_to_migrate = false;
 	if (anew)
 		store_tell_all(&s->store);
 	purge(s);
@@ -518,7 +548,7 @@ static void stop(struct store *store, struct loop *home, void (*stopped)(void *a
 }
 
 static const struct store_ops sqlite_ops = {
-	.name = "sqlite",
+	.name = SQLITE_STORE_NAME,
 	.submit = submit,
 	.counts = counts,
 	.stats = stats,

@@ -16,6 +16,9 @@
 
 struct store;
 
+/* What store_name() says of it, and the steps of the schema that it has alone. */
+#define SQLITE_STORE_NAME "sqlite"
+
 struct sqlite_store_options {
 	const char *data_dir;
 	const struct clock *clock;
@@ -26,6 +29,9 @@ struct sqlite_store_options {
 	/* A command of a moment: the service may run and keeps the folder; what is not there is not
 	 * made, and no schema is brought up to date. */
 	bool beside_service;
+	/* A database that takes long to be brought up to date is so after the opening, which does
+	 * not wait; the store is unavailable until then. */
+	bool migrates_later;
 	int purge_interval_ms; /* of requests that are too old to be repeated; 0: 1 min */
 };
 
@@ -33,8 +39,8 @@ struct sqlite_store_options {
  * error: the store is there, unavailable, and tries again.
  *
  * FAILED_PRECONDITION  another process has the folder; it is on a network file system; the schema
- *                      is newer than this program (or older, @beside_service); the file belongs to
- *                      another program
+ *                      is newer than this program (or older, @beside_service), or older and the
+ *                      disk has no room to change it; the file belongs to another program
  * NOT_FOUND            there is no database, @beside_service
  * and what file.h says of a folder that cannot be made or written */
 struct status sqlite_store_open(const struct sqlite_store_options *options, struct store **ret);

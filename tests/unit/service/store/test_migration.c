@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "common/base/cleanup.h"
 #include "service/store/migration.h"
+#include "service/store/postgres/postgres_store.h"
+#include "service/store/sqlite/sqlite_store.h"
 #include "tests/lib/test.h"
 
 #include <string.h>
@@ -10,7 +13,8 @@ static const struct migration_dialect dialect = {
 static void words_are_replaced_and_comments_left_out(void **state)
 {
 	(void)state;
-	const struct migration m = {1, "x", "CREATE {text}, {int} -- {whatever}\n{bytes}{strict};"};
+	const struct migration m = {
+		1, "x", "CREATE {text}, {int} -- {whatever}\n{bytes}{strict};", NULL};
 	_cleanup_buf_ struct buf out;
 	buf_init(&out, 1000);
 	assert_ok(migration_render(&m, &dialect, &out));
@@ -20,7 +24,7 @@ static void words_are_replaced_and_comments_left_out(void **state)
 static void unknown_word_is_an_error(void **state)
 {
 	(void)state;
-	const struct migration m = {7, "x", "a {txet} b"};
+	const struct migration m = {7, "x", "a {txet} b", NULL};
 	_cleanup_buf_ struct buf out;
 	buf_init(&out, 1000);
 	assert_status(migration_render(&m, &dialect, &out), STATUS_INTERNAL,
@@ -34,7 +38,26 @@ static void versions_are_1_2_3_without_a_gap(void **state)
 		assert_int_equal(migrations[i].version, i + 1);
 		assert_true(strlen(migrations[i].sql) > 0);
 	}
-	assert_int_equal(migrations_latest(), migrations_count);
+}
+
+static void step_is_for_all_stores_or_for_one(void **state)
+{
+	(void)state;
+	const char *const stores[] = {SQLITE_STORE_NAME, POSTGRES_STORE_NAME};
+	for (size_t i = 0; i < ARRAY_SIZE(stores); i++) {
+		int latest = 0;
+		for (size_t m = 0; m < migrations_count; m++)
+			if (migration_is_for(&migrations[m], stores[i]))
+				latest = migrations[m].version;
+		assert_int_equal(migrations_latest(stores[i]), latest);
+	}
+	for (size_t m = 0; m < migrations_count; m++)
+		assert_true(migration_is_for(&migrations[m], stores[0]) ||
+			    migration_is_for(&migrations[m], stores[1]));
+	const struct migration one = {1, "x", "", "sqlite"}, all = {1, "x", "", NULL};
+	assert_true(migration_is_for(&one, SQLITE_STORE_NAME));
+	assert_false(migration_is_for(&one, POSTGRES_STORE_NAME));
+	assert_true(migration_is_for(&all, POSTGRES_STORE_NAME));
 }
 
 static void every_step_renders(void **state)
@@ -54,6 +77,7 @@ int main(void)
 		cmocka_unit_test(words_are_replaced_and_comments_left_out),
 		cmocka_unit_test(unknown_word_is_an_error),
 		cmocka_unit_test(versions_are_1_2_3_without_a_gap),
+		cmocka_unit_test(step_is_for_all_stores_or_for_one),
 		cmocka_unit_test(every_step_renders),
 	};
 	return RUN_TESTS(tests);
