@@ -14,7 +14,7 @@ enum {
 	USE_APART_S = 60,
 	FROM_MAX_BYTES = 45, /* the longest IPv6 address */
 	USES_MAX = 8192,     /* that wait; more in two seconds are lost */
-	USES_BATCH = 64,     /* in one operation: about a millisecond of the store's writer */
+	USES_BATCH = 64,     /* in one operation: two to four milliseconds of the store's writer */
 	FLUSH_INTERVAL_MS = 2000,
 	PURGE_BATCH = 32,
 	PURGE_PAUSE_MS = 20,

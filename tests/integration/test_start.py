@@ -270,7 +270,7 @@ def test_a_first_start_whose_store_fails_half_way_is_done_again(start_service, t
 
 # --- A database that takes long to be brought up to date ---
 
-MANY = 120_000  # some 25 MB, which are changed after the start
+MANY = 200_000  # some 40 MB, which take seconds, after the start
 
 
 def version_of(folder):

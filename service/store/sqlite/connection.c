@@ -42,7 +42,7 @@ static const char *const statement_texts[STATEMENT_ID_COUNT] = {
 	[STATEMENT_TOKEN_DELETE] = "DELETE FROM token WHERE kind = ?1 AND owner = ?2 AND name = ?3",
 	[STATEMENT_TOKEN_USED] = "UPDATE token SET last_used_us = ?2, last_used_from = ?3 "
 				 "WHERE hash = ?1 AND last_used_us <= ?4",
-	/* The first is told by the index alone and is nearly always enough. */
+	/* The first reads no column of the row and is nearly always enough. */
 	[STATEMENT_TOKENS_COUNT] = "SELECT count(*) FROM (SELECT 1 FROM token "
 				   "WHERE kind = ?1 AND owner = ?2 LIMIT ?3)",
 	[STATEMENT_TOKENS_COUNT_LIVE] =
@@ -72,6 +72,9 @@ static const char *const statement_texts[STATEMENT_ID_COUNT] = {
 		"SELECT name, owner, expires_day FROM token INDEXED BY token_by_name "
 		"WHERE kind = ?1 AND (name, owner) > (?3, ?4) AND name <= ?5 "
 		"ORDER BY name, owner LIMIT ?6",
+	/* Of a row of the search: it is beside its key, and in the table it is anywhere. */
+	[STATEMENT_TOKEN_OF_KEY] = "SELECT " TOKEN_COLUMNS " FROM token INDEXED BY token_by_name "
+				   "WHERE kind = ?1 AND owner = ?2 AND name = ?3",
 	[STATEMENT_REQUEST_GET] = "SELECT fingerprint, salt, token_hash FROM request "
 				  "WHERE principal = ?1 AND id = ?2 AND expires_us > ?3",
 	[STATEMENT_REQUEST_PUT] =

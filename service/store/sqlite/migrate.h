@@ -20,7 +20,8 @@ struct migrate_options {
 	 * the status is UNAVAILABLE. */
 	bool later;
 	bool *ret_later;
-	/* Asked a few times a second while it lasts; false: stop, and leave all as it was. */
+	/* Asked very often, but not while the whole is committed in the end; false: stop, and leave
+	 * all as it was. */
 	bool (*go_on)(void *arg);
 	void *arg;
 };
@@ -29,7 +30,8 @@ struct migrate_options {
  *
  * UNAVAILABLE          it cannot be written now; or it is left for later
  * FAILED_PRECONDITION  the schema is newer than this program, or the disk has no room for the
- *                      change */
+ *                      change
+ * DATA_LOSS            what is there cannot be right */
 struct status migrate(struct connection *c, const struct migrate_options *options);
 /* That nothing is missing: FAILED_PRECONDITION otherwise, and nothing is changed. @path is for the
  * message. */

@@ -417,7 +417,7 @@ static struct status wanted_of_key(struct connection *c, const struct store_toke
 	const struct date expires = {(int32_t)column_int(key, 2)};
 	if (!store_query_takes_day(q, expires))
 		return status_ok();
-	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_TOKEN_BY_NAME);
+	_cleanup_statement_ struct statement s = statement_begin(c, STATEMENT_TOKEN_OF_KEY);
 	bool row;
 	bind_int(&s, 1, q->kind);
 	bind_text(&s, 2, column_text(key, 1));

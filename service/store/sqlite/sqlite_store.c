@@ -33,6 +33,8 @@ enum {
 	/* Between two looks at a damaged one; and as many times as long as it took. */
 	VERIFY_PAUSE_US = 500000,
 	VERIFY_PAUSE_TIMES = 10,
+	/* Between two tries to bring the schema up to date, as many times as long as it took. */
+	MIGRATE_PAUSE_TIMES = 10,
 	/* Between two tries to make room on a full disk. */
 	ROOM_PAUSE_MS = 1000,
 };
@@ -49,11 +51,13 @@ struct sqlite_store {
 	struct {
 		struct link link;
 		struct mono_time purge_at;
-		struct mono_time room_at; /* when to try again to make room */
-		bool was_full;            /* and has not been found to have room since */
-		bool has_time;            /* nobody waits for what it does now */
-		bool is_to_migrate;       /* as soon as it has time */
-	} writing;                        /* writer thread only, once it runs */
+		struct mono_time room_at;    /* when to try again to make room */
+		bool was_full;               /* and has not been found to have room since */
+		bool has_time;               /* nobody waits for what it does now */
+		bool is_to_migrate;          /* as soon as it has time */
+		struct status migrated;      /* how the last try to do so ended */
+		struct mono_time migrate_at; /* not to be tried again before */
+	} writing;                           /* writer thread only, once it runs */
 
 	_Atomic int64_t user_tokens, service_tokens;
 	_Atomic uint64_t commits, written;
@@ -100,6 +104,31 @@ static bool refuse_while_migrating(void *arg)
 	return open;
 }
 
+/* One that failed may do so each time, and each time after minutes: the pause grows with them. */
+static struct status bring_up_to_date(struct sqlite_store *s, struct connection *c)
+{
+	struct mono_time begun = clock_mono(s->options.clock);
+	bool is_time = s->writing.has_time && begun.us >= s->writing.migrate_at.us, left = false;
+	const struct migrate_options options = {
+		.path = s->dir.database,
+		.vfs = s->options.vfs,
+		.clock = s->options.clock,
+		.later = s->options.migrates_later && !is_time,
+		.ret_later = &left,
+		.go_on = refuse_while_migrating,
+		.arg = s,
+	};
+	struct status status = migrate(c, &options);
+	if (left) {
+		s->writing.is_to_migrate = true;
+		return status_is_ok(&s->writing.migrated) ? status : s->writing.migrated;
+	}
+	s->writing.migrated = status;
+	int64_t took_us = clock_mono(s->options.clock).us - begun.us;
+	s->writing.migrate_at = (struct mono_time){begun.us + took_us * (1 + MIGRATE_PAUSE_TIMES)};
+	return status;
+}
+
 static struct status prepare_to_write(void *arg, struct connection *c)
 {
 	struct sqlite_store *s = arg;
@@ -107,15 +136,7 @@ static struct status prepare_to_write(void *arg, struct connection *c)
 	if (s->options.beside_service)
 		TRY(migrate_check(c, s->dir.database));
 	else
-		TRY(migrate(c, &(struct migrate_options){
-				       .path = s->dir.database,
-				       .vfs = s->options.vfs,
-				       .clock = s->options.clock,
-				       .later = s->options.migrates_later && !s->writing.has_time,
-				       .ret_later = &s->writing.is_to_migrate,
-				       .go_on = refuse_while_migrating,
-				       .arg = s,
-			       }));
+		TRY(bring_up_to_date(s, c));
 	TRY(operation_read_counters(c, &counts));
 	atomic_store(&s->user_tokens, counts.user_tokens);
 	atomic_store(&s->service_tokens, counts.service_tokens);

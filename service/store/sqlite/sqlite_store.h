@@ -41,6 +41,7 @@ struct sqlite_store_options {
  * FAILED_PRECONDITION  another process has the folder; it is on a network file system; the schema
  *                      is newer than this program (or older, @beside_service), or older and the
  *                      disk has no room to change it; the file belongs to another program
+ * DATA_LOSS            the schema is older, and what is there cannot be brought up to date
  * NOT_FOUND            there is no database, @beside_service
  * and what file.h says of a folder that cannot be made or written */
 struct status sqlite_store_open(const struct sqlite_store_options *options, struct store **ret);

@@ -224,6 +224,13 @@ static const char *plan_of(const struct store_driver *d, const char *statement)
 	return result;
 }
 
+static void assert_in_plan(const struct store_driver *d, enum statement_id id, const char *wanted)
+{
+	const char *plan = plan_of(d, connection_statement_text(id));
+	if (!strstr(plan, wanted))
+		fail_msg("%s\n%s", plan, wanted);
+}
+
 static void no_statement_reads_more_rows_than_it_gives(void **state)
 {
 	struct store_driver *d = *state;
@@ -249,12 +256,13 @@ static void no_statement_reads_more_rows_than_it_gives(void **state)
 		"SEARCH token USING INDEX token_by_old_hash (old_hash=?);");
 	assert_string_equal(plan_of(d, connection_statement_text(STATEMENT_TOKEN_USED)),
 		"SEARCH token USING INDEX token_by_hash (hash=?);");
-	assert_string_equal(plan_of(d, connection_statement_text(STATEMENT_TOKENS_DELETE)),
-		"SEARCH token USING COVERING INDEX token_by_name (kind=? AND name=? AND owner=?);"
-		"LIST SUBQUERY 1;SEARCH token USING PRIMARY KEY (kind=? AND owner=?);");
-	assert_string_equal(plan_of(d, connection_statement_text(STATEMENT_TOKENS_PURGE)),
-		"SEARCH token USING COVERING INDEX token_by_hash (hash=?);LIST SUBQUERY 1;"
-		"SEARCH token USING INDEX token_by_expiry (expires_day<?);");
+	/* What else is said of them differs between versions of SQLite. */
+	assert_in_plan(d, STATEMENT_TOKENS_DELETE, "token_by_name (kind=? AND name=? AND owner=?)");
+	assert_in_plan(d, STATEMENT_TOKENS_DELETE, "PRIMARY KEY (kind=? AND owner=?)");
+	assert_in_plan(d, STATEMENT_TOKENS_PURGE, "token_by_hash (hash=?)");
+	assert_in_plan(d, STATEMENT_TOKENS_PURGE, "token_by_expiry (expires_day<?)");
+	assert_in_plan(d, STATEMENT_TOKEN_OF_KEY,
+		"COVERING INDEX token_by_name (kind=? AND name=? AND owner=?)");
 	/* A page begins at its (name, owner), also when one name has very many owners. */
 	assert_string_equal(plan_of(d, connection_statement_text(STATEMENT_TOKENS_OF_ALL)),
 		"SEARCH token USING COVERING INDEX token_by_name (kind=? AND (name,owner)>(?,?) "
