@@ -47,6 +47,6 @@ const struct address *listener_address(const struct listener *l);
  * in its queue, or in the middle of the handshake, can still be accepted. Without it a connection
  * that comes between the last accept and the close is reset, with the request in it lost. The first
  * packet (SYN) is dropped, so its client asks again in a second and is refused then, or finds
- * another server. Where the kernel will not, nothing changes; nor for a unix socket, which knows no
- * handshake and has duplicates on loops that may go on. */
+ * another server. Where the kernel will not (Linux 6.18 asks for CAP_NET_ADMIN), nothing changes;
+ * nor for a unix socket, which knows no handshake and has duplicates on loops that may go on. */
 void listener_refuse(int fd);
