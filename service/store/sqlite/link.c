@@ -52,7 +52,6 @@ struct status link_open(struct link *l)
  * as it stays so: callers cannot do anything about it, and the text may name the file. */
 static void refuse(struct link *l, const struct status *status)
 {
-	l->refusal = *status;
 	if (status->code == STATUS_UNAVAILABLE)
 		return;
 	if (l->logged != status->code) {

@@ -20,7 +20,6 @@ enum {
 	SHORT_MAX_BYTES = 16 << 20,
 	/* Also of what is sorted at a time: ten million tokens are merged in two passes. */
 	CACHE_KIB = 8192,
-	BUSY_TIMEOUT_MS = 5000,
 	/* Of free disk, in sizes of the database: the new one, which is at most twice as large, is
 	 * in the log until it is copied, and the old one grows. */
 	ROOM_TIMES = 3,
@@ -199,11 +198,9 @@ static struct status migrate_filled(
 	/* The folder is the library's, for all connections; none but these have files of that kind.
 	 */
 	static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
-	const struct connection_options options = {.path = o->path,
-		.vfs = o->vfs,
-		.cache_kib = CACHE_KIB,
-		.sorts_on_disk = true,
-		.busy_timeout_ms = BUSY_TIMEOUT_MS};
+	struct connection_options options = *o->connection;
+	options.cache_kib = CACHE_KIB;
+	options.sorts_on_disk = true;
 	struct connection own;
 	pthread_mutex_lock(&one_at_a_time);
 	sqlite3_temp_directory = sqlite3_mprintf("%s", folder);
@@ -246,21 +243,22 @@ struct status migrate_check(struct connection *c, const char *path)
 
 struct status migrate(struct connection *c, const struct migrate_options *o)
 {
+	const char *database = o->connection->path;
 	int version;
 	int64_t size;
-	TRY(read_known_version(c, o->path, &version));
+	TRY(read_known_version(c, database, &version));
 	if (version == migrations_latest(SQLITE_STORE_NAME))
 		return status_ok();
 	if (!version)
 		return apply_in_transaction(c, version, o);
 
-	_cleanup_free_ char *path = xstrdup(o->path);
+	_cleanup_free_ char *path = xstrdup(database);
 	const char *folder = dirname(path);
 	TRY(connection_size(c, &size));
-	if (o->later && size > SHORT_MAX_BYTES) {
+	if (o->ret_later && size > SHORT_MAX_BYTES) {
 		*o->ret_later = true;
 		return status_error(STATUS_UNAVAILABLE, MIGRATE_TEXT);
 	}
-	TRY(has_room(c, o->path, folder, version, size));
+	TRY(has_room(c, database, folder, version, size));
 	return migrate_filled(c, o, folder, version);
 }

@@ -13,12 +13,11 @@
 #define MIGRATE_TEXT "the schema of the token store is being brought up to date"
 
 struct migrate_options {
-	const char *path; /* of the file */
-	const char *vfs;  /* NULL: SQLite's own */
+	/* As the connection was opened: one that has room to sort is opened beside it. */
+	const struct connection_options *connection;
 	const struct clock *clock;
-	/* This is not the time for what takes long: *@ret_later says that it is left for later, and
-	 * the status is UNAVAILABLE. */
-	bool later;
+	/* NULL: now, however long it takes. Else what takes long is left for later, which
+	 * *@ret_later says, and the status is UNAVAILABLE. */
 	bool *ret_later;
 	/* Asked very often, but not while the whole is committed in the end; false: stop, and leave
 	 * all as it was. */

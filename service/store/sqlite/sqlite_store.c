@@ -110,11 +110,9 @@ static struct status bring_up_to_date(struct sqlite_store *s, struct connection 
 	struct mono_time begun = clock_mono(s->options.clock);
 	bool is_time = s->writing.has_time && begun.us >= s->writing.migrate_at.us, left = false;
 	const struct migrate_options options = {
-		.path = s->dir.database,
-		.vfs = s->options.vfs,
+		.connection = &s->writing.link.options,
 		.clock = s->options.clock,
-		.later = s->options.migrates_later && !is_time,
-		.ret_later = &left,
+		.ret_later = s->options.migrates_later && !is_time ? &left : NULL,
 		.go_on = refuse_while_migrating,
 		.arg = s,
 	};

@@ -285,9 +285,8 @@ static struct status migrate_once(
 	const struct store_driver *d, bool *ret_later, bool (*go_on)(void *arg), void *arg)
 {
 	const struct connection_options of_connection = {.path = database_of(d), .cache_kib = 64};
-	const struct migrate_options options = {.path = database_of(d),
+	const struct migrate_options options = {.connection = &of_connection,
 		.clock = &clock_system,
-		.later = ret_later,
 		.ret_later = ret_later,
 		.go_on = go_on,
 		.arg = arg};
@@ -366,6 +365,24 @@ static void one_that_failed_is_done_again_when_the_cause_is_gone(void **state)
 	assert_is_of(d, latest());
 }
 
+static void database_that_is_locked_is_not_waited_for_at_the_start(void **state)
+{
+	struct store_driver *d = *state;
+	sqlite3 *db;
+	make_database(d, 2, FEW, 40);
+	assert_int_equal(sqlite3_open(database_of(d), &db), SQLITE_OK);
+	execute(db, "BEGIN IMMEDIATE");
+	int64_t begun_us = clock_mono(&clock_system).us;
+	assert_ok(store_driver_open(d));
+	assert_true(clock_mono(&clock_system).us - begun_us < 4 * US_PER_S);
+	assert_int_equal(driver_check(d).code, STATUS_UNAVAILABLE);
+	execute(db, "ROLLBACK");
+	sqlite3_close(db);
+	wait_until_healthy(d);
+	store_driver_close(d);
+	assert_is_of(d, latest());
+}
+
 static void index_that_differs_from_its_table_is_told(void **state)
 {
 	struct store_driver *d = *state;
@@ -432,6 +449,8 @@ int main(void)
 			stop_of_the_store_does_not_wait_for_it, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			one_that_failed_is_done_again_when_the_cause_is_gone, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			database_that_is_locked_is_not_waited_for_at_the_start, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			index_that_differs_from_its_table_is_told, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
