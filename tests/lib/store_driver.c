@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* --- Waiting --- */
 
@@ -115,6 +116,13 @@ static struct status open_sqlite(struct store_driver *d)
 		.purge_interval_ms = 5,
 	};
 	return sqlite_store_open(&options, &d->store);
+}
+
+const char *store_driver_database(const struct store_driver *d)
+{
+	static char path[128];
+	snprintf(path, sizeof path, "%s/tokens.db", d->folder);
+	return path;
 }
 
 static struct pg_server *server;
@@ -574,6 +582,18 @@ struct status driver_check(struct store_driver *d)
 	struct store_waiter waiter = begin(d, &w);
 	store_check(d->store, waiter, on_done);
 	return end(&w);
+}
+
+struct status driver_wait_until_healthy(struct store_driver *d)
+{
+	struct mono_time end_of_patience = mono_time_add_ms(clock_mono(&clock_system), 60000);
+	for (;;) {
+		struct status status = driver_check(d);
+		if (status.code != STATUS_UNAVAILABLE ||
+			clock_mono(&clock_system).us > end_of_patience.us)
+			return status;
+		usleep(1000);
+	}
 }
 
 /* --- Tokens --- */

@@ -54,6 +54,8 @@ struct latch;
 void store_driver_begin(struct store_driver *d, struct latch *latch);
 /* Stops the store; its data stay. */
 void store_driver_close(struct store_driver *d);
+/* The file of an SQLite store; in memory of the function's. */
+const char *store_driver_database(const struct store_driver *d);
 /* Closes, and removes the folder. */
 void store_driver_done(struct store_driver *d);
 
@@ -99,6 +101,8 @@ struct status driver_setting_put(struct store_driver *d, const char *name, struc
 struct status driver_setting_replace(
 	struct store_driver *d, const char *name, struct str old, struct str value);
 struct status driver_check(struct store_driver *d);
+/* Until a check is OK; else what it said last: UNAVAILABLE after a minute, or any other error. */
+struct status driver_wait_until_healthy(struct store_driver *d);
 
 /* A token for tests: its hash is a function of owner and name. */
 struct token *make_token(

@@ -47,18 +47,6 @@ static int rounds(int otherwise)
 	return n < ROUNDS_MAX ? (int)n : ROUNDS_MAX;
 }
 
-static void wait_until_healthy(struct store_driver *d)
-{
-	for (int i = 0; i < 4000; i++) {
-		struct status status = driver_check(d);
-		if (status_is_ok(&status))
-			return;
-		assert_int_equal(status.code, STATUS_UNAVAILABLE);
-		usleep(5000);
-	}
-	fail_msg("the store did not get over it");
-}
-
 static int set_up(void **state)
 {
 	struct world *w = xnew(struct world);
@@ -134,7 +122,7 @@ static void look(struct world *w, int n)
 /* Everything as it was told, and the counters right. */
 static void audit(struct world *w, int from)
 {
-	wait_until_healthy(&w->d);
+	assert_ok(driver_wait_until_healthy(&w->d));
 	for (int n = from; n < w->next; n++)
 		look(w, n);
 	const char *counted = pg_server_sql(w->d.server, w->d.database,

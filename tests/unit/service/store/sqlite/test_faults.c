@@ -14,16 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
 	TODAY = 20800
 };
-
-static void sleep_ms(int ms)
-{
-	usleep((useconds_t)ms * 1000);
-}
 
 /* What a token is known to be. */
 enum fact {
@@ -194,18 +188,6 @@ static void use(struct store_driver *d, struct truth *truth)
 		change_others(d, truth);
 }
 
-static void wait_until_healthy(struct store_driver *d)
-{
-	for (int i = 0; i < 5000; i++) {
-		struct status status = driver_check(d);
-		if (status_is_ok(&status))
-			return;
-		assert_int_equal(status.code, STATUS_UNAVAILABLE);
-		sleep_ms(1);
-	}
-	fail_msg("the store did not get over it");
-}
-
 /* Everything is as it was acknowledged, list and counters agree. */
 static void audit(struct store_driver *d, const struct truth *truth)
 {
@@ -230,10 +212,9 @@ static int first_column(void *arg, int n, char **values, char **names)
 
 static void check_integrity(const struct store_driver *d)
 {
-	char path[128], result[64] = "";
-	snprintf(path, sizeof path, "%s/tokens.db", d->folder);
+	char result[64] = "";
 	sqlite3 *db;
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_open(store_driver_database(d), &db), SQLITE_OK);
 	sqlite3_exec(db, "PRAGMA integrity_check", first_column, result, NULL);
 	sqlite3_close(db);
 	assert_string_equal(result, "ok");
@@ -285,7 +266,7 @@ static bool round_with(enum fault_kind kind, int64_t first, int64_t n, bool at_o
 	use(&d, &truth);
 	bool reached = fault_vfs_counts().injected > 0;
 	fault_vfs_heal();
-	wait_until_healthy(&d);
+	assert_ok(driver_wait_until_healthy(&d));
 	audit(&d, &truth);
 	do_insert(&d, &truth, 20);
 	assert_int_equal(truth.tokens[20], PRESENT);
@@ -357,7 +338,7 @@ static void no_write_works(enum fault_kind kind)
 	assert_int_equal(driver_check(&d).code, STATUS_UNAVAILABLE); /* not ready */
 
 	fault_vfs_heal();
-	wait_until_healthy(&d); /* and nobody had to write for it to find out */
+	assert_ok(driver_wait_until_healthy(&d)); /* and nobody had to write for it to find out */
 	do_insert(&d, &truth, 200);
 	assert_int_equal(truth.tokens[200], PRESENT);
 	audit(&d, &truth);
@@ -483,7 +464,7 @@ static void group_whose_commit_fails_is_done_again_one_by_one(void **state)
 		assert_in_range(crowd.results[STATUS_UNAVAILABLE], 0, injected);
 		assert_int_equal(crowd.results[STATUS_OK] + crowd.results[STATUS_UNAVAILABLE], 50);
 		fault_vfs_heal();
-		wait_until_healthy(&d);
+		assert_ok(driver_wait_until_healthy(&d));
 		audit(&d, &truth);
 		store_driver_done(&d);
 		if (!injected)
@@ -530,7 +511,7 @@ static void delete_of_all_that_is_done_again_counts_once(void **state)
 			assert_int_equal(deletion.n, 2);
 		truth.of_gone = status_is_ok(&deletion.status) ? ABSENT : UNSURE;
 		fault_vfs_heal();
-		wait_until_healthy(&d);
+		assert_ok(driver_wait_until_healthy(&d));
 		audit(&d, &truth);
 		latch_free(deletion.latch);
 		store_driver_done(&d);
@@ -582,7 +563,7 @@ static void commit_that_failed_and_was_done_all_the_same_is_no_contradiction(voi
 		assert_int_equal(
 			inserts.results[STATUS_OK] + inserts.results[STATUS_UNAVAILABLE], 20);
 		fault_vfs_heal();
-		wait_until_healthy(&d);
+		assert_ok(driver_wait_until_healthy(&d));
 		audit(&d, &truth);
 
 		fault_vfs_fail(FAULT_IO, 1 + i / 12, 1 + i % 12);
@@ -590,7 +571,7 @@ static void commit_that_failed_and_was_done_all_the_same_is_no_contradiction(voi
 		assert_int_equal(
 			deletes.results[STATUS_OK] + deletes.results[STATUS_UNAVAILABLE], 5);
 		fault_vfs_heal();
-		wait_until_healthy(&d);
+		assert_ok(driver_wait_until_healthy(&d));
 		audit(&d, &truth);
 		store_driver_done(&d);
 	}
@@ -672,7 +653,7 @@ static void power_is_lost(uint32_t seed)
 
 	check_integrity(&d);
 	assert_ok(store_driver_open(&d));
-	wait_until_healthy(&d);
+	assert_ok(driver_wait_until_healthy(&d));
 	audit(&d, &truth);
 	store_driver_done(&d);
 }

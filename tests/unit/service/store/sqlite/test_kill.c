@@ -215,10 +215,9 @@ static int first_column(void *arg, int n, char **values, char **names)
 
 static void check_integrity(const struct judge *j)
 {
-	char path[128], result[64] = "";
-	snprintf(path, sizeof path, "%s/tokens.db", j->d.folder);
+	char result[64] = "";
 	sqlite3 *db;
-	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_open(store_driver_database(&j->d), &db), SQLITE_OK);
 	sqlite3_exec(db, "PRAGMA integrity_check", first_column, result, NULL);
 	sqlite3_close(db);
 	assert_string_equal(result, "ok");

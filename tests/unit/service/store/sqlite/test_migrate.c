@@ -54,13 +54,6 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static const char *database_of(const struct store_driver *d)
-{
-	static char path[128];
-	snprintf(path, sizeof path, "%s/tokens.db", d->folder);
-	return path;
-}
-
 static void execute(sqlite3 *db, const char *sql)
 {
 	char *error = NULL;
@@ -112,8 +105,8 @@ static void make_database(
 	const struct store_driver *d, int version, int n_tokens, int description_bytes)
 {
 	sqlite3 *db;
-	unlink(database_of(d));
-	assert_int_equal(sqlite3_open(database_of(d), &db), SQLITE_OK);
+	unlink(store_driver_database(d));
+	assert_int_equal(sqlite3_open(store_driver_database(d), &db), SQLITE_OK);
 	execute(db, "PRAGMA synchronous = OFF; PRAGMA cache_size = -400000");
 	make_schema(db, version);
 	fill(db, version, n_tokens, description_bytes);
@@ -127,7 +120,7 @@ static char *rows_of(const struct store_driver *d, const char *query)
 	sqlite3_stmt *stmt;
 	struct buf out;
 	buf_init(&out, SIZE_MAX);
-	assert_int_equal(sqlite3_open(database_of(d), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_open(store_driver_database(d), &db), SQLITE_OK);
 	if (sqlite3_prepare_v2(db, query, -1, &stmt, NULL) != SQLITE_OK)
 		fail_msg("%s: %s", query, sqlite3_errmsg(db));
 	while (sqlite3_step(stmt) == SQLITE_ROW)
@@ -171,18 +164,6 @@ static void assert_is_of(const struct store_driver *d, int version)
 static int latest(void)
 {
 	return migrations_latest(SQLITE_STORE_NAME);
-}
-
-static void wait_until_healthy(struct store_driver *d)
-{
-	for (int i = 0; i < 6000; i++) {
-		struct status status = driver_check(d);
-		if (status_is_ok(&status))
-			return;
-		assert_int_equal(status.code, STATUS_UNAVAILABLE);
-		usleep(10000);
-	}
-	fail_msg("the store did not come");
 }
 
 /* --- Tests --- */
@@ -253,7 +234,7 @@ static void long_one_is_done_after_the_opening_and_reads_go_on(void **state)
 	struct token_hash hash;
 	sqlite3 *db;
 	make_database(d, 2, MANY, LONG_BYTES);
-	assert_int_equal(sqlite3_open(database_of(d), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_open(store_driver_database(d), &db), SQLITE_OK);
 	memset(hash.bytes, 'h', sizeof hash.bytes);
 	execute(db, "INSERT INTO token (hash, kind, owner, name, description, roles, expires_day, "
 		    "created_us, last_used_us) VALUES (CAST('hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh' AS "
@@ -272,7 +253,7 @@ static void long_one_is_done_after_the_opening_and_reads_go_on(void **state)
 	_cleanup_(token_unrefp) struct token *found = NULL;
 	assert_ok(driver_by_hash(d, &hash, &found));
 	assert_str(found->fields.name, "n");
-	wait_until_healthy(d);
+	assert_ok(driver_wait_until_healthy(d));
 	if (was_early)
 		assert_ok(driver_insert(d, early));
 	assert_int_equal(store_token_counts(d->store).user_tokens, MANY - (MANY + 6) / 7 + 1);
@@ -284,7 +265,8 @@ static void long_one_is_done_after_the_opening_and_reads_go_on(void **state)
 static struct status migrate_once(
 	const struct store_driver *d, bool *ret_later, bool (*go_on)(void *arg), void *arg)
 {
-	const struct connection_options of_connection = {.path = database_of(d), .cache_kib = 64};
+	const struct connection_options of_connection = {
+		.path = store_driver_database(d), .cache_kib = 64};
 	const struct migrate_options options = {.connection = &of_connection,
 		.clock = &clock_system,
 		.ret_later = ret_later,
@@ -359,7 +341,7 @@ static void one_that_failed_is_done_again_when_the_cause_is_gone(void **state)
 	_cleanup_(token_unrefp) struct token *t = make_token(TOKEN_USER, "alice", "e", 20800);
 	assert_int_equal(driver_insert(d, t).code, STATUS_UNAVAILABLE);
 	fault_vfs_heal();
-	wait_until_healthy(d);
+	assert_ok(driver_wait_until_healthy(d));
 	assert_ok(driver_insert(d, t));
 	store_driver_close(d);
 	assert_is_of(d, latest());
@@ -370,7 +352,7 @@ static void database_that_is_locked_is_not_waited_for_at_the_start(void **state)
 	struct store_driver *d = *state;
 	sqlite3 *db;
 	make_database(d, 2, FEW, 40);
-	assert_int_equal(sqlite3_open(database_of(d), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_open(store_driver_database(d), &db), SQLITE_OK);
 	execute(db, "BEGIN IMMEDIATE");
 	int64_t begun_us = clock_mono(&clock_system).us;
 	assert_ok(store_driver_open(d));
@@ -378,7 +360,7 @@ static void database_that_is_locked_is_not_waited_for_at_the_start(void **state)
 	assert_int_equal(driver_check(d).code, STATUS_UNAVAILABLE);
 	execute(db, "ROLLBACK");
 	sqlite3_close(db);
-	wait_until_healthy(d);
+	assert_ok(driver_wait_until_healthy(d));
 	store_driver_close(d);
 	assert_is_of(d, latest());
 }
@@ -388,7 +370,7 @@ static void index_that_differs_from_its_table_is_told(void **state)
 	struct store_driver *d = *state;
 	sqlite3 *db;
 	make_database(d, 2, FEW, 40);
-	assert_int_equal(sqlite3_open(database_of(d), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_open(store_driver_database(d), &db), SQLITE_OK);
 	execute(db, "DROP INDEX token_by_owner; CREATE INDEX token_by_owner ON token (kind, owner, "
 		    "name); UPDATE token SET owner = 'u1', name = 'same' WHERE kind = 1 AND rowid "
 		    "< 20");
@@ -416,7 +398,7 @@ static void failure_of_any_call_leaves_all_as_it_was_and_it_is_done_again(void *
 			struct status check = driver_check(d);
 			if (!status_is_ok(&check))
 				assert_int_equal(check.code, STATUS_UNAVAILABLE);
-			wait_until_healthy(d);
+			assert_ok(driver_wait_until_healthy(d));
 			store_driver_close(d);
 		}
 		struct fault_counts counts = fault_vfs_counts();

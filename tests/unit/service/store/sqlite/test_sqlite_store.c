@@ -38,13 +38,6 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static const char *database_of(const struct store_driver *d)
-{
-	static char path[128];
-	snprintf(path, sizeof path, "%s/tokens.db", d->folder);
-	return path;
-}
-
 /* Runs SQL on the closed database; the first column of the last row, as text. */
 static const char *sql(const struct store_driver *d, const char *text)
 {
@@ -52,7 +45,7 @@ static const char *sql(const struct store_driver *d, const char *text)
 	sqlite3 *db;
 	sqlite3_stmt *stmt;
 	result[0] = '\0';
-	assert_int_equal(sqlite3_open(database_of(d), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_open(store_driver_database(d), &db), SQLITE_OK);
 	while (*text) {
 		if (sqlite3_prepare_v2(db, text, -1, &stmt, &text) != SQLITE_OK)
 			fail_msg("%s: %s", text, sqlite3_errmsg(db));
@@ -69,18 +62,6 @@ static void insert(struct store_driver *d, const char *name)
 {
 	_cleanup_(token_unrefp) struct token *t = make_token(TOKEN_USER, "alice", name, TODAY);
 	assert_ok(driver_insert(d, t));
-}
-
-static void wait_until_healthy(struct store_driver *d)
-{
-	for (int i = 0; i < 1000; i++) {
-		struct status status = driver_check(d);
-		if (status_is_ok(&status))
-			return;
-		assert_int_equal(status.code, STATUS_UNAVAILABLE);
-		usleep(5000);
-	}
-	fail_msg("the store did not get over it");
 }
 
 static struct status open_folder(const char *path)
@@ -167,7 +148,7 @@ static void newer_schema_is_refused(void **state)
 	snprintf(wanted, sizeof wanted,
 		"'%s' has schema version 99, this program knows versions up to 3: start the newer "
 		"program that wrote it",
-		database_of(d));
+		store_driver_database(d));
 	assert_status(store_driver_open(d), STATUS_FAILED_PRECONDITION, wanted);
 	sql(d, "DELETE FROM schema_version WHERE version = 99");
 	assert_ok(store_driver_open(d));
@@ -178,13 +159,14 @@ static void database_of_another_program_is_refused_and_left_alone(void **state)
 	struct store_driver *d = *state;
 	char wanted[256];
 	store_driver_close(d);
-	unlink(database_of(d));
+	unlink(store_driver_database(d));
 	sql(d, "CREATE TABLE photos (x); INSERT INTO photos VALUES (1)");
-	snprintf(wanted, sizeof wanted, "'%s' is a database of another program", database_of(d));
+	snprintf(wanted, sizeof wanted, "'%s' is a database of another program",
+		store_driver_database(d));
 	assert_status(store_driver_open(d), STATUS_FAILED_PRECONDITION, wanted);
 	assert_string_equal(sql(d, "PRAGMA journal_mode"), "delete");
 	assert_string_equal(sql(d, "SELECT count(*) FROM sqlite_schema"), "1");
-	unlink(database_of(d));
+	unlink(store_driver_database(d));
 }
 
 static void schema_is_made_once_and_says_so(void **state)
@@ -214,7 +196,7 @@ static const char *plan_of(const struct store_driver *d, const char *statement)
 	buf_init(&text, 4096);
 	buf_printf(&text, "EXPLAIN QUERY PLAN %s", statement);
 	result[0] = '\0';
-	assert_int_equal(sqlite3_open(database_of(d), &db), SQLITE_OK);
+	assert_int_equal(sqlite3_open(store_driver_database(d), &db), SQLITE_OK);
 	assert_int_equal(sqlite3_prepare_v2(db, text.p, -1, &stmt, NULL), SQLITE_OK);
 	while (sqlite3_step(stmt) == SQLITE_ROW)
 		snprintf(result + strlen(result), sizeof result - strlen(result), "%s;",
@@ -287,10 +269,10 @@ static void file_that_is_no_database_is_unavailable_until_it_is_one_again(void *
 	char before[4096], garbage[4096];
 	insert(d, "ci");
 	store_driver_close(d);
-	_cleanup_close_ int fd = open(database_of(d), O_RDONLY | O_CLOEXEC);
+	_cleanup_close_ int fd = open(store_driver_database(d), O_RDONLY | O_CLOEXEC);
 	assert_int_equal(pread(fd, before, sizeof before, 0), sizeof before);
 	memset(garbage, 'x', sizeof garbage);
-	overwrite(database_of(d), 0, garbage, sizeof garbage);
+	overwrite(store_driver_database(d), 0, garbage, sizeof garbage);
 
 	assert_ok(store_driver_open(d)); /* it is there, and not ready */
 	assert_int_equal(driver_check(d).code, STATUS_UNAVAILABLE);
@@ -299,8 +281,8 @@ static void file_that_is_no_database_is_unavailable_until_it_is_one_again(void *
 	_cleanup_(token_unrefp) struct token *t = make_token(TOKEN_USER, "alice", "cd", TODAY);
 	assert_int_equal(driver_insert(d, t).code, STATUS_UNAVAILABLE);
 
-	overwrite(database_of(d), 0, before, sizeof before);
-	wait_until_healthy(d);
+	overwrite(store_driver_database(d), 0, before, sizeof before);
+	assert_ok(driver_wait_until_healthy(d));
 	assert_ok(driver_by_hash(d, &hash, NULL));
 	assert_ok(driver_insert(d, t));
 	assert_int_equal(store_token_counts(d->store).user_tokens, 2);
@@ -311,7 +293,7 @@ static void connection_tells_that_damage_kept_it_from_opening(void **state)
 {
 	struct store_driver *d = *state;
 	const struct connection_options options = {
-		.path = database_of(d), .read_only = true, .cache_kib = 64};
+		.path = store_driver_database(d), .read_only = true, .cache_kib = 64};
 	struct connection c;
 	store_driver_close(d);
 	assert_ok(connection_open(&options, &c));
@@ -320,13 +302,13 @@ static void connection_tells_that_damage_kept_it_from_opening(void **state)
 
 	char garbage[4096];
 	memset(garbage, 'x', sizeof garbage);
-	overwrite(database_of(d), 0, garbage, sizeof garbage);
+	overwrite(store_driver_database(d), 0, garbage, sizeof garbage);
 	assert_int_equal(connection_open(&options, &c).code, STATUS_UNAVAILABLE);
 	assert_null(c.db);
 	assert_true(c.damaged);
 	connection_close(&c);
 
-	assert_int_equal(truncate(database_of(d), 0), 0);
+	assert_int_equal(truncate(store_driver_database(d), 0), 0);
 	assert_int_equal(connection_open(&options, &c).code, STATUS_UNAVAILABLE);
 	assert_false(c.damaged); /* empty: it comes, or is put back */
 }
@@ -341,10 +323,10 @@ static void damaged_pages_are_unavailable_and_never_a_wrong_answer(void **state)
 	}
 	store_driver_close(d);
 	struct stat st;
-	assert_int_equal(stat(database_of(d), &st), 0);
+	assert_int_equal(stat(store_driver_database(d), &st), 0);
 	memset(garbage, 0xA5, sizeof garbage);
 	for (off_t at = 4096; at < st.st_size; at += 4096)
-		overwrite(database_of(d), at, garbage, sizeof garbage);
+		overwrite(store_driver_database(d), at, garbage, sizeof garbage);
 	assert_ok(store_driver_open(d));
 	for (int i = 0; i < 100; i++) {
 		snprintf(name, sizeof name, "t%02d", i);
@@ -374,13 +356,13 @@ static void file_that_was_removed_takes_no_write(void **state)
 	struct store_driver *d = *state;
 	char aside[160];
 	insert(d, "ci");
-	snprintf(aside, sizeof aside, "%s.aside", database_of(d));
-	assert_int_equal(rename(database_of(d), aside), 0);
+	snprintf(aside, sizeof aside, "%s.aside", store_driver_database(d));
+	assert_int_equal(rename(store_driver_database(d), aside), 0);
 	_cleanup_(token_unrefp) struct token *t = make_token(TOKEN_USER, "alice", "cd", TODAY);
 	assert_int_equal(driver_insert(d, t).code, STATUS_UNAVAILABLE); /* it would be lost */
 	assert_int_equal(driver_check(d).code, STATUS_UNAVAILABLE);
-	assert_int_equal(rename(aside, database_of(d)), 0);
-	wait_until_healthy(d);
+	assert_int_equal(rename(aside, store_driver_database(d)), 0);
+	assert_ok(driver_wait_until_healthy(d));
 	assert_ok(driver_insert(d, t));
 }
 
@@ -393,7 +375,7 @@ static bool file_has_salt(struct store_driver *d, int n)
 	buf_init(&file, 1 << 20);
 	uint8_t salt[32];
 	memset(salt, 'A' + n, sizeof salt);
-	assert_ok(file_read(database_of(d), 1 << 20, &file));
+	assert_ok(file_read(store_driver_database(d), 1 << 20, &file));
 	return memmem(file.p, file.n, salt, sizeof salt);
 }
 
@@ -458,7 +440,7 @@ static void log_does_not_grow_without_bound(void **state)
 	}
 	free(value);
 	struct stat st;
-	snprintf(path, sizeof path, "%s-wal", database_of(&d));
+	snprintf(path, sizeof path, "%s-wal", store_driver_database(&d));
 	assert_int_equal(stat(path, &st), 0);
 	/* Of some 100 MB that went through it. */
 	assert_in_range(st.st_size, 1, 36 << 20);
